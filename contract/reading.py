@@ -1,0 +1,99 @@
+"""Reading: what a machine measured at one moment, as published on fan/messages."""
+
+from datetime import UTC, datetime, tzinfo
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from contract.identity import BootID, DeviceID, Sequence, SignalName
+from contract.rejection import Reason
+from contract.timestamp import TimeStamp, parse_timestamp
+
+MAX_READING_BYTES = 16 * 1024
+"""A larger payload is refused by the predictor (and nowhere earlier: see the design's Delivery)."""
+
+RESERVED_NAMES = frozenset({"fault", "probability", "model", "time"})
+"""A signal may not be called so: a verdict and InfluxDB use these names themselves."""
+
+SignalValue = Annotated[
+    float, Field(allow_inf_nan=False, description="A finite number in the signal's unit.")
+]
+
+
+class InvalidReading(ValueError):  # noqa: N818 - it names the thing, as in "dead-letter an invalid reading"
+    """A payload that cannot be scored, with the reason and a sentence for a person."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class Reading(BaseModel):
+    """One reading of one machine, flat: every key that is not named here is a signal with a number.
+
+    Both generations parse: the first sends deviceID, timeStamp without a zone and the signals; ours adds seq
+    and bootID and writes RFC 3339. Which signals a machine must send stands in its model's manifest.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="allow")
+    __pydantic_extra__: dict[SignalName, SignalValue] = Field(init=False)
+
+    device_id: DeviceID = Field(alias="deviceID")
+    time_stamp: TimeStamp = Field(alias="timeStamp")
+    seq: Sequence | None = None
+    boot_id: BootID | None = Field(default=None, alias="bootID")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        parse_timestamp(self.time_stamp)
+        reserved = RESERVED_NAMES & self.__pydantic_extra__.keys()
+        if reserved:
+            raise ValueError(f"a signal may not be called {', '.join(sorted(reserved))}")
+        return self
+
+    def moment(self, naive_zone: tzinfo = UTC) -> datetime:
+        """When the sensor measured, as an aware datetime in UTC; naive_zone is that of a time without one."""
+        return parse_timestamp(self.time_stamp, naive_zone)
+
+    @property
+    def signals(self) -> dict[str, float]:
+        """The signals by name, each in the unit that the model's manifest gives."""
+        return self.__pydantic_extra__
+
+    @classmethod
+    def from_json(cls, payload: bytes) -> Self:
+        """Parse one payload.
+
+        Raises:
+            InvalidReading: Larger than 16 KiB, not JSON, or not a reading; with the reason.
+        """
+        if len(payload) > MAX_READING_BYTES:
+            raise InvalidReading(
+                Reason.TOO_LARGE, f"payload of {len(payload)} bytes, expected at most {MAX_READING_BYTES}"
+            )
+        try:
+            return cls.model_validate_json(payload)
+        except ValidationError as error:
+            raise _explain(error) from None
+
+    def to_json(self) -> bytes:
+        """The body as it is published; seq and bootID are left out where there are none."""
+        return self.model_dump_json(by_alias=True, exclude_none=True).encode()
+
+
+def _explain(error: ValidationError) -> InvalidReading:
+    """Turn pydantic's list of errors into one reason and one sentence."""
+    details = error.errors(include_url=False)
+    not_finite = all(detail["type"] == "finite_number" for detail in details)
+    shown = "; ".join(_sentence(detail) for detail in details[:5])
+    if len(details) > 5:
+        shown += f"; and {len(details) - 5} more"
+    return InvalidReading(Reason.NOT_FINITE if not_finite else Reason.NOT_A_READING, shown)
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    place = ".".join(str(part) for part in detail["loc"]) or "payload"
+    found = "" if detail["type"] in {"json_invalid", "missing"} else f", got {str(detail['input'])[:80]!r}"
+    return f"{place}: {detail['msg']}{found}"
