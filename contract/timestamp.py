@@ -16,7 +16,7 @@ TimeStamp = Annotated[
     str,
     Field(
         pattern=TIMESTAMP_PATTERN,
-        description="When the sensor measured: RFC 3339, or the same without a zone as the first generation has it.",
+        description="When the sensor measured: RFC 3339; the first generation leaves the zone out.",
     ),
 ]
 
