@@ -22,6 +22,7 @@ class Reason(StrEnum):
     SIGNAL_MISSING = "signal_missing"
     NOT_FINITE = "not_finite"
     OUT_OF_RANGE = "out_of_range"
+    REFUSED_BY_MODEL = "refused_by_model"
 
 
 class Rejection(BaseModel):

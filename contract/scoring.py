@@ -3,16 +3,16 @@
 Source of the protocol: https://github.com/kserve/open-inference-protocol (inference_rest.md).
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from contract.bundle import ModelSignature
 from contract.identity import ModelName
 
-INPUT_TENSOR = "signals"
-PROBABILITY_TENSOR = "probability"
-FAULT_TENSOR = "fault"
+INPUT_TENSOR: Final = "signals"
+PROBABILITY_TENSOR: Final = "probability"
+FAULT_TENSOR: Final = "fault"
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Shape = Annotated[list[Annotated[int, Field(strict=True, ge=0)]], Field(min_length=1, max_length=2)]

@@ -41,7 +41,7 @@ class Verdict(BaseModel):
             fault=fault,
             probability=probability,
             model=model,
-            **reading.signals,  # type: ignore[arg-type]  # the extras are the signals, floats by their schema
+            **reading.signals,
         )
 
     @classmethod
