@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, tzinfo
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic_core import ErrorDetails, from_json
 
 from contract.identity import BootID, DeviceID, Sequence, SignalName
 from contract.rejection import Reason
@@ -20,14 +20,17 @@ SignalValue = Annotated[
     float, Field(allow_inf_nan=False, description="A finite number in the signal's unit.")
 ]
 
+_DEVICE_ID: TypeAdapter[str] = TypeAdapter(DeviceID)
+
 
 class InvalidReading(ValueError):  # noqa: N818 - it names the thing, as in "dead-letter an invalid reading"
-    """A payload that cannot be scored, with the reason and a sentence for a person."""
+    """A payload that cannot be scored: the reason, a sentence for a person, the device where it is known."""
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    def __init__(self, reason: Reason, detail: str, device_id: str | None = None) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+        self.device_id = device_id
 
 
 class Reading(BaseModel):
@@ -76,24 +79,33 @@ class Reading(BaseModel):
         try:
             return cls.model_validate_json(payload)
         except ValidationError as error:
-            raise _explain(error) from None
+            raise _explain(error, payload) from None
 
     def to_json(self) -> bytes:
         """The body as it is published; seq and bootID are left out where there are none."""
         return self.model_dump_json(by_alias=True, exclude_none=True).encode()
 
 
-def _explain(error: ValidationError) -> InvalidReading:
+def _explain(error: ValidationError, payload: bytes) -> InvalidReading:
     """Turn pydantic's list of errors into one reason and one sentence."""
     details = error.errors(include_url=False)
     not_finite = all(detail["type"] == "finite_number" for detail in details)
     shown = "; ".join(_sentence(detail) for detail in details[:5])
     if len(details) > 5:
         shown += f"; and {len(details) - 5} more"
-    return InvalidReading(Reason.NOT_FINITE if not_finite else Reason.NOT_A_READING, shown)
+    reason = Reason.NOT_FINITE if not_finite else Reason.NOT_A_READING
+    return InvalidReading(reason, shown, _device_named_in(payload))
 
 
 def _sentence(detail: ErrorDetails) -> str:
     place = ".".join(str(part) for part in detail["loc"]) or "payload"
     found = "" if detail["type"] in {"json_invalid", "missing"} else f", got {str(detail['input'])[:80]!r}"
     return f"{place}: {detail['msg']}{found}"
+
+
+def _device_named_in(payload: bytes) -> str | None:
+    """The device of a payload that is no reading otherwise: a broken sensor must not become nobody's."""
+    try:
+        return _DEVICE_ID.validate_python(from_json(payload)["deviceID"])
+    except (ValueError, TypeError, KeyError):  # ValidationError is a ValueError
+        return None
