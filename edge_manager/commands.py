@@ -1,0 +1,127 @@
+"""The commands of the edge manager. They wire; what they do lies in the modules that they call."""
+
+import json
+import logging
+import signal
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import structlog
+import typer
+
+from edge_manager.credentials import CREDENTIALS, Account, password_of, passwords_of
+from edge_manager.history import History, HistoryState, health_problem
+from edge_manager.influxdb import InfluxDB, InfluxDBError
+from edge_manager.secret_store import SecretStore
+from edge_manager.settings import HistorySettings, SetupSettings, secrets_dir
+from edge_manager.site_setup import prepare_broker, prepare_influxdb, prepare_secrets
+from edge_manager.statements import read_statements
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Sets up a device and keeps it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _configure_log() -> None:
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )
+
+
+@app.command()
+def setup() -> None:
+    """Makes what is missing of the secrets, the broker's users and InfluxDB's schema. Safe to run again."""
+    _configure_log()
+    settings = SetupSettings()
+    store = SecretStore(settings.secrets_root)
+    try:
+        prepare_secrets(store)
+        prepare_broker(store, settings.acl_file.read_text())
+        prepare_influxdb(
+            lambda user, password: InfluxDB(
+                str(settings.influxdb_url), user, password, wait_s=settings.influxdb_wait_s
+            ),
+            passwords_of(store, Account.INFLUXDB),
+            settings.schema_dir,
+        )
+    except (InfluxDBError, OSError) as error:
+        structlog.get_logger().error("setup failed", error=str(error))
+        raise typer.Exit(1) from error
+    typer.echo(
+        f"Fanwatch is set up.\n"
+        f"  live page  {settings.page_url}\n"
+        f"  Grafana    {settings.grafana_url}  (user admin)\n"
+        f"  Grafana's password: {settings.show_command} grafana\n"
+        f"  every credential:   {settings.show_command}"
+    )
+
+
+@app.command()
+def show(
+    name: Annotated[str | None, typer.Argument(help="The credential; without it, the list of all.")] = None,
+) -> None:
+    """Prints one credential, and nothing else, so that a script can use it."""
+    if name is None:
+        for credential in CREDENTIALS.values():
+            typer.echo(f"{credential.name:20} {credential.purpose}")
+        return
+    if name not in CREDENTIALS:
+        typer.echo(f"error: no credential {name!r}; there are {', '.join(CREDENTIALS)}", err=True)
+        raise typer.Exit(2)
+    try:
+        typer.echo(password_of(SecretStore(SetupSettings().secrets_root), CREDENTIALS[name]))
+    except (LookupError, PermissionError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+@app.command()
+def history() -> None:
+    """Keeps the downsampled history complete: computes late readings in, every night."""
+    _configure_log()
+    settings = HistorySettings(_secrets_dir=secrets_dir())
+    service = History(
+        InfluxDB(
+            str(settings.influxdb_url),
+            settings.influxdb_username,
+            settings.influxdb_password.get_secret_value(),
+            timeout_s=600,
+        ),
+        read_statements((settings.schema_dir / "backfill.influxql").read_text()),
+        settings.backfill_days,
+        settings.history_state_file,
+        lambda: datetime.now(UTC),
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: service.stop())
+    service.serve(
+        settings.backfill_cron,
+        timedelta(seconds=settings.backfill_start_delay_s),
+        timedelta(seconds=settings.history_check_interval_s),
+    )
+
+
+@app.command()
+def health() -> None:
+    """Asks whether the history service works: exit code 0 when it does."""
+    settings = HistorySettings(_secrets_dir=secrets_dir())
+    try:
+        state = HistoryState(**json.loads(settings.history_state_file.read_text()))
+    except FileNotFoundError:
+        state = HistoryState()
+    problem = health_problem(state, datetime.now(UTC), timedelta(seconds=settings.history_check_interval_s))
+    typer.echo(problem or "the history service works")
+    sys.exit(1 if problem else 0)

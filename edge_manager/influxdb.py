@@ -1,0 +1,69 @@
+"""InfluxDB 1.x over HTTP: statements as one user, with a bounded wait for a server that is not up yet."""
+
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+__all__ = ["InfluxDB", "InfluxDBError"]
+
+
+class InfluxDBError(RuntimeError):
+    """InfluxDB refused a statement, or was not there in time."""
+
+
+class InfluxDB:
+    """One user's connection to InfluxDB.
+
+    Protocol: the 1.x HTTP API, POST /query with the statement in the form field q, HTTP basic authentication
+    (https://docs.influxdata.com/influxdb/v1/tools/api/#query-http-endpoint). A statement that fails still
+    answers 200, with its error in the body.
+
+    Args:
+        url: The server's address.
+        username: The user.
+        password: Its password.
+        wait_s: How long one call goes on trying to reach the server, about, in seconds.
+        timeout_s: How long one statement may take, in seconds.
+    """
+
+    def __init__(
+        self, url: str, username: str, password: str, *, wait_s: float = 0, timeout_s: float = 60
+    ) -> None:
+        self._query_url = url.rstrip("/") + "/query"
+        self._timeout_s = timeout_s
+        self._session = requests.Session()
+        # Not from the environment: a proxy or a netrc must not come between two containers.
+        self._session.trust_env = False
+        self._session.auth = (username, password)
+        # Any method: every statement of ours may be executed twice. The pauses are 0.2, 0.4 ... at most 2 seconds.
+        retry = Retry(
+            total=int(wait_s / 2) + 5 if wait_s else 0,
+            backoff_factor=0.1,
+            backoff_max=2,
+            status_forcelist=(502, 503),
+            allowed_methods=None,
+        )
+        self._session.mount(url, HTTPAdapter(max_retries=retry))
+
+    def execute(self, statement: str, database: str | None = None) -> list[dict[str, Any]]:
+        """Executes one statement and returns its series (name, columns, values), if any.
+
+        Raises:
+            InfluxDBError: The server is not there, the user may not, or the statement failed.
+        """
+        form = {"q": statement} | ({"db": database} if database else {})
+        try:
+            response = self._session.post(self._query_url, data=form, timeout=(5, self._timeout_s))
+        except requests.RequestException as error:
+            raise InfluxDBError(f"InfluxDB cannot be reached at {self._query_url}: {error}") from error
+        try:
+            body = response.json()
+        except requests.JSONDecodeError:
+            body = {"error": response.text[:200]}
+        results = body.get("results") or [{}]
+        problem = body.get("error") or results[0].get("error")
+        if problem or not response.ok:
+            raise InfluxDBError(str(problem or f"HTTP status {response.status_code}"))
+        return list(results[0].get("series", []))
