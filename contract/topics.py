@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from contract.identity import DEVICE_ID_PATTERN
 
 _DEVICE_ID = re.compile(DEVICE_ID_PATTERN)
-_ROOT = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_ROOT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Topics:
     root: str = "fan"
 
     def __post_init__(self) -> None:
-        if not _ROOT.match(self.root):
+        if not _ROOT.fullmatch(self.root):
             raise ValueError(f"topic root {self.root!r}: expected 1 to 64 letters, digits, _ or -")
 
     @property
@@ -82,7 +82,7 @@ class Topics:
         levels = topic.split("/")[2:]
         if not levels:
             return None
-        if len(levels) > 1 or not _DEVICE_ID.match(levels[0]):
+        if len(levels) > 1 or not _DEVICE_ID.fullmatch(levels[0]):
             raise ValueError(
                 f"topic {topic!r}: expected {self.messages} or {self.messages}/<deviceID>, "
                 f"with a deviceID matching {DEVICE_ID_PATTERN}"

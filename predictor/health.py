@@ -1,5 +1,6 @@
 """Health from progress: work that waits and does not move is ill, whatever the connection says."""
 
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 from prometheus_client import CollectorRegistry, make_wsgi_app
-from waitress import create_server
+from waitress.server import create_server
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -94,13 +95,10 @@ class HealthServer:
         Raises:
             OSError: The port is taken or the address is not this machine's.
         """
-        self._server = create_server(app, host=host, port=port, threads=2, ident="fanwatch-predictor")
+        listening = socket.create_server((host, port))
+        self.port = int(listening.getsockname()[1])
+        self._server = create_server(app, sockets=[listening], threads=2, ident="fanwatch-predictor")
         self._thread = threading.Thread(target=self._server.run, name="health", daemon=True)
-
-    @property
-    def port(self) -> int:
-        """The bound port."""
-        return int(self._server.effective_port)
 
     def start(self) -> None:
         """Begin to serve."""

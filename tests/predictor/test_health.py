@@ -1,0 +1,76 @@
+"""Health is progress, judged by a clock that the test moves."""
+
+import requests
+from prometheus_client import CollectorRegistry, Counter
+
+from predictor.health import HealthServer, Progress, health_app
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def progress_on(clock: Clock) -> Progress:
+    return Progress(clock, stall_s=30)
+
+
+def test_an_idle_predictor_with_a_connection_is_well_for_ever() -> None:
+    clock = Clock()
+    progress = progress_on(clock)
+    progress.connection(up=True)
+    clock.now += 1e6
+    assert progress.complaint() is None
+
+
+def test_a_lost_connection_is_borne_for_a_while_then_complained_of() -> None:
+    clock = Clock()
+    progress = progress_on(clock)
+    clock.now += 30
+    assert progress.complaint() is None
+    clock.now += 1
+    assert "no connection" in str(progress.complaint())
+    progress.connection(up=True)
+    assert progress.complaint() is None
+
+
+def test_work_that_waits_without_progress_is_complained_of_with_its_cause() -> None:
+    clock = Clock()
+    progress = progress_on(clock)
+    progress.connection(up=True)
+    progress.busy()
+    progress.trouble("connection refused")
+    clock.now += 20
+    progress.busy()
+    clock.now += 11
+    assert "connection refused" in str(progress.complaint())
+    progress.moved(still_waiting=True)
+    assert progress.complaint() is None
+    clock.now += 31
+    assert progress.complaint() is not None
+    progress.moved(still_waiting=False)
+    clock.now += 1e6
+    assert progress.complaint() is None
+
+
+def test_the_health_page_answers_503_with_the_reason_and_metrics_beside_it() -> None:
+    clock = Clock()
+    progress = progress_on(clock)
+    registry = CollectorRegistry()
+    Counter("fanwatch_test", "A counter.", registry=registry).inc(3)
+    server = HealthServer(health_app(progress, registry), "127.0.0.1", 0)
+    server.start()
+    base = f"http://127.0.0.1:{server.port}"
+    try:
+        assert requests.get(f"{base}/health", timeout=5).status_code == 200
+        clock.now += 31
+        ill = requests.get(f"{base}/health", timeout=5)
+        assert ill.status_code == 503
+        assert "no connection" in ill.json()["complaint"]
+        assert "fanwatch_test_total 3.0" in requests.get(f"{base}/metrics", timeout=5).text
+        assert requests.get(f"{base}/elsewhere", timeout=5).status_code == 404
+    finally:
+        server.close()
