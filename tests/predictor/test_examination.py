@@ -24,7 +24,9 @@ EXAMINER = Examiner(SIGNATURE, Topics())
 
 def payload(moment: datetime = NOW, device: str = "5", **signals: float) -> bytes:
     signals = signals or {"temperature": 40.0, "rotation": 600.0}
-    return Reading(deviceID=device, timeStamp=format_timestamp(moment), **signals).to_json()
+    return Reading(
+        deviceID=device, timeStamp=format_timestamp(moment), seq=None, bootID=None, **signals
+    ).to_json()
 
 
 def refused(topic: str, body: bytes) -> InvalidReading:

@@ -58,7 +58,9 @@ def judge_of(model: MeanModel) -> Judge:
 
 
 def message(a: float, seq: int = 0, **more: float) -> Message:
-    reading = Reading(deviceID="5", timeStamp=format_timestamp(NOW), seq=seq, **{"a": a, "b": 2.0, **more})
+    reading = Reading(
+        deviceID="5", timeStamp=format_timestamp(NOW), seq=seq, bootID=None, **{"a": a, "b": 2.0, **more}
+    )
     return Message("fan/messages/5", reading.to_json())
 
 

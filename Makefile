@@ -1,0 +1,92 @@
+# Fanwatch. `make help` lists what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+UV_VERSION := 0.9.0
+export UV_PYTHON_DOWNLOADS := never
+export UV_PYTHON ?= $(PYTHON)
+
+UV := .cache/uv/bin/uv
+SERVERS := .cache/servers/bin
+say = @printf '\n== %s\n' "$(1)"
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# -- environments -----------------------------------------------------------------------------------
+
+$(UV):
+	$(call say,uv: the package installer$(comma) in .cache/uv)
+	@$(PYTHON) -m venv .cache/uv
+	@.cache/uv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=$(UV_VERSION)'
+
+.venv/.synced: pyproject.toml uv.lock | $(UV)
+	$(call say,Python environment for development$(comma) in .venv)
+	@$(UV) sync --quiet --frozen --all-extras
+	@touch $@
+
+.venv-demo/.synced: pyproject.toml uv.lock | $(UV)
+	$(call say,Python environment of the demo$(comma) in .venv-demo)
+	@UV_PROJECT_ENVIRONMENT=.venv-demo $(UV) sync --quiet --frozen --extra demo --no-default-groups
+	@touch $@
+
+comma := ,
+
+.PHONY: servers
+servers: ## the real Mosquitto, Telegraf and InfluxDB for the tests, in .cache/servers
+	$(call say,real servers for the tests)
+	@tests/servers/install.sh
+
+.PHONY: browser
+browser: ## Chromium for the test of the live page
+	$(call say,Chromium for the test of the live page)
+	@tests/browser/install.sh
+
+# -- for those who try, test and develop -------------------------------------------------------------
+
+.PHONY: demo
+demo: .venv-demo/.synced ## the stack as processes, no Docker: make demo [DURATION=20]
+	@exec .venv-demo/bin/python -m demo $(if $(DURATION),--duration $(DURATION))
+
+.PHONY: lint
+lint: .venv/.synced ## ruff, mypy strict, import rules
+	$(call say,ruff)
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	$(call say,mypy)
+	@.venv/bin/mypy
+	$(call say,import rules)
+	@.venv/bin/lint-imports
+
+.PHONY: test
+test: lint servers browser ## everything that needs no Docker, against the real servers
+	$(call say,tests)
+	@.venv/bin/pytest --ignore=tests/compose
+
+.PHONY: test-compose
+test-compose: .venv/.synced servers ## the real docker-compose.yml on a Docker engine
+	$(call say,docker-compose.yml on a Docker engine)
+	@tests/compose/run.sh
+
+.PHONY: bench
+bench: .venv/.synced servers ## throughput and latency of the path, beside a relay that scores nothing
+	@.venv/bin/fanwatch bench
+
+.PHONY: train
+train: .venv/.synced ## train the fan model anew, on seeded generated data
+	@.venv/bin/fanwatch train
+
+.PHONY: schema
+schema: .venv/.synced ## write docs/schema from the contract
+	@.venv/bin/python -m docs.generate_schema
+
+.PHONY: screenshots
+screenshots: .venv/.synced servers browser ## write the README's screenshots anew
+	@FANWATCH_SCREENSHOTS=1 .venv/bin/pytest tests/stack/test_live_page.py
+
+.PHONY: clean
+clean: ## remove what was built and installed here
+	@rm -rf .venv .venv-demo .cache .demo
