@@ -1,0 +1,198 @@
+"""The real Mosquitto with mosquitto/mosquitto.conf."""
+
+import getpass
+import queue
+import shutil
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from tests.servers.process import REPOSITORY, SERVERS, ServerProcess, server_binary
+from tests.servers.site import Site
+from tests.servers.waiting import free_port, port_answers
+
+CONFIGURATION = REPOSITORY / "mosquitto" / "mosquitto.conf"
+ACL = REPOSITORY / "mosquitto" / "acl"
+ANSWER_WITHIN_S = 20
+
+
+class Mosquitto(ServerProcess):
+    """The broker, on a loopback port of its own.
+
+    The shipped file names paths and the port of the official image. Here the paths' first parts and the listener are
+    replaced by this machine's, a line is added so that the broker stays the user who runs the tests, and nothing else
+    is changed.
+
+    Args:
+        site: Whose passwords and rules it reads.
+        configuration: The text of mosquitto.conf; another than the shipped one for a test of a setting.
+    """
+
+    def __init__(self, site: Site, configuration: str | None = None) -> None:
+        super().__init__("mosquitto", site.folder / "mosquitto")
+        self.site = site
+        self.host = "127.0.0.1"
+        self.port = free_port()
+        self._configuration = CONFIGURATION.read_text() if configuration is None else configuration
+
+    def here(self, configuration: str) -> str:
+        """The configuration with this machine's paths and port."""
+        for name in ("data", "config"):
+            (self.folder / name).mkdir(exist_ok=True)
+        shutil.copy(ACL, self.folder / "config")
+        places = {
+            "/usr/lib/mosquitto_": f"{SERVERS}/lib/mosquitto_",
+            "/mosquitto/data/": f"{self.folder}/data/",
+            "/mosquitto/config/": f"{self.folder}/config/",
+            "/run/fanwatch/": f"{self.site.secrets_of('mosquitto')}/",
+            "listener 1883\n": f"listener {self.port} {self.host}\n",
+        }
+        for image, machine in places.items():
+            configuration = configuration.replace(image, machine)
+        return f"{configuration}\nuser {getpass.getuser()}\n"
+
+    def command(self) -> list[str]:
+        """The broker with its file."""
+        file = self.folder / "mosquitto.conf"
+        file.write_text(self.here(self._configuration))
+        return [str(server_binary("mosquitto")), "-c", str(file)]
+
+    def is_ready(self) -> bool:
+        """Whether it accepts connections."""
+        return port_answers(self.port)
+
+    def connect(
+        self,
+        user: str | None,
+        password: str | None = None,
+        *,
+        client_id: str = "",
+        clean_start: bool = True,
+        session_expiry_s: int = 0,
+        receive_maximum: int | None = None,
+        manual_ack: bool = False,
+    ) -> "Connection":
+        """Signs in as a user of the site (its password is looked up unless given), or as nobody with None.
+
+        Raises:
+            ConnectionRefusedError: The broker refused, with its reason.
+        """
+        if user is not None and password is None:
+            password = self.site.mqtt_password(user)
+        properties = Properties(PacketTypes.CONNECT)
+        properties.SessionExpiryInterval = session_expiry_s
+        if receive_maximum is not None:
+            properties.ReceiveMaximum = receive_maximum
+        return Connection(
+            self.host, self.port, user, password, client_id, clean_start, properties, manual_ack=manual_ack
+        )
+
+
+class Connection:
+    """A signed-in MQTT 5 client that publishes and gathers what it has subscribed to.
+
+    messages is a queue of what came; disconnected is set when the connection ends.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        user: str | None,
+        password: str | None,
+        client_id: str,
+        clean_start: bool,
+        properties: Properties,
+        *,
+        manual_ack: bool,
+    ) -> None:
+        self.messages: queue.Queue[mqtt.MQTTMessage] = queue.Queue()
+        self.disconnected = threading.Event()
+        self.connack_properties: Properties | None = None
+        self._connack: queue.Queue[ReasonCode] = queue.Queue()
+        self._suback: queue.Queue[int] = queue.Queue()
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5, manual_ack=manual_ack
+        )
+        client.username_pw_set(user, password)
+        client.on_connect = self._on_connect
+        client.on_disconnect = lambda *_: self.disconnected.set()
+        client.on_subscribe = lambda _c, _u, mid, _codes, _p: self._suback.put(mid)
+        client.on_message = lambda _c, _u, message: self.messages.put(message)
+        client.max_queued_messages_set(0)
+        client.max_inflight_messages_set(1000)
+        self.client = client
+        client.connect(host, port, keepalive=60, clean_start=clean_start, properties=properties)
+        client.loop_start()
+        reason = self._connack.get(timeout=ANSWER_WITHIN_S)
+        if reason.is_failure:
+            self.close()
+            raise ConnectionRefusedError(str(reason))
+
+    def publish(self, topic: str, payload: bytes | str, *, qos: int = 1, retain: bool = False) -> None:
+        """Publishes and waits until the broker has acknowledged."""
+        self.client.publish(topic, payload, qos=qos, retain=retain).wait_for_publish(ANSWER_WITHIN_S)
+
+    def publish_all(self, messages: list[tuple[str, bytes | str]], *, within_s: float = 120) -> None:
+        """Publishes many at QoS 1 and waits until the broker has acknowledged each."""
+        sent = [self.client.publish(topic, payload, qos=1) for topic, payload in messages]
+        for info in sent:
+            info.wait_for_publish(within_s)
+            assert info.is_published()
+
+    def subscribe(self, topic: str, *, qos: int = 1) -> None:
+        """Subscribes and waits for the broker's answer."""
+        self.client.subscribe(topic, qos=qos)
+        self._suback.get(timeout=ANSWER_WITHIN_S)
+
+    def next(self, within_s: float = ANSWER_WITHIN_S) -> mqtt.MQTTMessage:
+        """The next message that came.
+
+        Raises:
+            queue.Empty: None came in time.
+        """
+        return self.messages.get(timeout=within_s)
+
+    def close(self) -> None:
+        """Leaves."""
+        self.client.disconnect()
+        self.client.loop_stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _on_connect(
+        self,
+        _client: mqtt.Client,
+        _userdata: object,
+        _flags: mqtt.ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        self.connack_properties = properties
+        self._connack.put(reason)
+
+
+def without_line(configuration: Path, line: str) -> str:
+    """A configuration with one setting taken out; the test of a setting shows what then goes wrong.
+
+    Raises:
+        ValueError: The line is not there exactly once.
+    """
+    lines = configuration.read_text().splitlines(keepends=True)
+    kept = [kept for kept in lines if kept.strip() != line]
+    if len(kept) != len(lines) - 1:
+        raise ValueError(f"{configuration}: expected the line {line!r} once, found {len(lines) - len(kept)}")
+    return "".join(kept)

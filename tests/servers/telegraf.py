@@ -1,0 +1,98 @@
+"""The real Telegraf with telegraf/telegraf.conf and telegraf/reading.star."""
+
+import json
+import shutil
+from typing import Any
+
+import requests
+
+from tests.servers.influxdb import InfluxDB
+from tests.servers.mosquitto import Mosquitto
+from tests.servers.process import REPOSITORY, ServerProcess, server_binary
+from tests.servers.waiting import free_port, wait_until
+
+CONFIGURATION = REPOSITORY / "telegraf" / "telegraf.conf"
+SCRIPT = REPOSITORY / "telegraf" / "reading.star"
+
+NEWER_THAN_THE_TESTS = '  max_reconnect_interval = "5s"\n'
+"""The one setting of the shipped file that 1.37.2, the newest that can be built here, does not know and refuses."""
+
+
+class Telegraf(ServerProcess):
+    """The bridge between a broker and a database; variables name both, its secrets and its script.
+
+    Args:
+        mosquitto: The broker; of the same site as the database.
+        influxdb: The database.
+        configuration: The text of telegraf.conf; another than the shipped one for a test of a setting.
+        name: Another than "telegraf" for a second one on the same site.
+        naive_time_zone: The zone of a time that names none.
+        metrics_urls: Where to scrape the services, by service; nobody listens unless given.
+    """
+
+    def __init__(
+        self,
+        mosquitto: Mosquitto,
+        influxdb: InfluxDB,
+        *,
+        configuration: str | None = None,
+        name: str = "telegraf",
+        naive_time_zone: str = "UTC",
+        metrics_urls: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(name, mosquitto.site.folder / name)
+        self.mosquitto = mosquitto
+        self.influxdb = influxdb
+        self._configuration = CONFIGURATION.read_text() if configuration is None else configuration
+        self._naive_time_zone = naive_time_zone
+        self._metrics_urls = {"predictor": "", "inference": "", "monitor": ""} | (metrics_urls or {})
+        self.health_url = f"http://127.0.0.1:{free_port()}"
+
+    def command(self) -> list[str]:
+        """Telegraf with its file."""
+        shutil.copy(SCRIPT, self.folder)
+        file = self.folder / "telegraf.conf"
+        file.write_text(self._configuration.replace(NEWER_THAN_THE_TESTS, ""))
+        return [str(server_binary("telegraf")), "--config", str(file), "--strict-env-handling"]
+
+    def environment(self) -> dict[str, str]:
+        """This machine's places."""
+        nobody = f"http://127.0.0.1:{free_port()}/metrics"
+        urls = {
+            f"FANWATCH_{name.upper()}_METRICS_URL": url or nobody for name, url in self._metrics_urls.items()
+        }
+        return urls | {
+            "FANWATCH_SECRETS_DIR": str(self.mosquitto.site.secrets_of("telegraf")),
+            "FANWATCH_MQTT_HOST": self.mosquitto.host,
+            "FANWATCH_MQTT_PORT": str(self.mosquitto.port),
+            "FANWATCH_INFLUXDB_URL": self.influxdb.url,
+            "FANWATCH_TELEGRAF_DIR": str(self.folder),
+            "FANWATCH_TELEGRAF_HEALTH": self.health_url.removeprefix("http://"),
+            "FANWATCH_NAIVE_TIME_ZONE": self._naive_time_zone,
+        }
+
+    def is_ready(self) -> bool:
+        """Whether it has subscribed: the inputs connect one after the other, and the last is the broker's $SYS."""
+        return self.connections() >= self._configuration.count("[[inputs.mqtt_consumer]]")
+
+    def connections(self) -> int:
+        """How often this run has connected to the broker, over all its inputs."""
+        return sum(str(event.get("msg", "")).startswith("Connected [") for event in self.events())
+
+    def events(self) -> list[dict[str, Any]]:
+        """What this run has logged."""
+        found = []
+        for line in self.log(last=10_000_000).splitlines():
+            try:
+                found.append(json.loads(line))
+            except json.JSONDecodeError:
+                found.append({"msg": line})
+        return found
+
+    def health(self) -> int:
+        """The status that the container's health check sees."""
+        return requests.get(self.health_url, timeout=2).status_code
+
+    def wait_healthy(self) -> None:
+        """Waits until the health check passes."""
+        wait_until(lambda: self.health() == 200, within_s=30, what="telegraf to be healthy")

@@ -1,0 +1,49 @@
+"""Waiting for something outside this process, bounded: what is asked often and answers soon."""
+
+import socket
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_PAUSE_S = 0.02
+
+
+def wait_until(probe: Callable[[], T | None], *, within_s: float, what: str) -> T:
+    """The first answer of probe that is true.
+
+    Args:
+        probe: Asked again and again; an OSError (nobody listens yet) counts as no.
+        within_s: Seconds after which it is given up.
+        what: What is waited for, for the error.
+
+    Raises:
+        TimeoutError: It did not happen; with the last answer.
+    """
+    deadline = time.monotonic() + within_s
+    while True:
+        last: object
+        try:
+            answer = probe()
+            if answer:
+                return answer
+            last = answer
+        except OSError as error:
+            last = error
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {within_s} s for {what}; last answer: {str(last)[:2000]}")
+        time.sleep(_PAUSE_S)
+
+
+def free_port() -> int:
+    """A loopback port that nobody uses now."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
+
+
+def port_answers(port: int) -> bool:
+    """Whether somebody accepts connections on that loopback port."""
+    with socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
