@@ -49,7 +49,7 @@ def setup() -> None:
     store = SecretStore(settings.secrets_root)
     try:
         prepare_secrets(store)
-        prepare_broker(store, settings.acl_file.read_text())
+        prepare_broker(store)
         prepare_influxdb(
             lambda user, password: InfluxDB(
                 str(settings.influxdb_url), user, password, wait_s=settings.influxdb_wait_s

@@ -55,7 +55,6 @@ class Credential:
         file: The file's name in that reader's folder.
         account: Where it is a user's password, if it is one.
         user: That user.
-        prefix: What the file has before the password.
     """
 
     name: str
@@ -64,16 +63,15 @@ class Credential:
     file: str
     account: Account | None = None
     user: str = ""
-    prefix: str = ""
 
 
 def _mqtt(user: str, purpose: str, reader: Reader, file: str) -> Credential:
     return Credential(f"mqtt-{user}", f"MQTT user {user}: {purpose}", reader, file, Account.MQTT, user)
 
 
-def _influxdb(user: str, purpose: str, reader: Reader, file: str, prefix: str = "") -> Credential:
+def _influxdb(user: str, purpose: str, reader: Reader, file: str) -> Credential:
     return Credential(
-        f"influxdb-{user}", f"InfluxDB user {user}: {purpose}", reader, file, Account.INFLUXDB, user, prefix
+        f"influxdb-{user}", f"InfluxDB user {user}: {purpose}", reader, file, Account.INFLUXDB, user
     )
 
 
@@ -84,11 +82,10 @@ _ALL = (
     _mqtt("simulator", "the simulated fans", _SIMULATOR, "fanwatch_mqtt_password"),
     _mqtt("predictor", "the predictor", _PREDICTOR, "fanwatch_mqtt_password"),
     _mqtt("monitor", "the live page", _MONITOR, "fanwatch_mqtt_password"),
-    _mqtt("telegraf", "Telegraf", _TELEGRAF, "mqtt_password"),
+    _mqtt("telegraf", "Telegraf", _TELEGRAF, "fanwatch_mqtt_password"),
     _mqtt("probe", "the broker's health check, may read $SYS", _OPERATOR, "mqtt_probe"),
     _influxdb("admin", "may do everything", _OPERATOR, "influxdb_admin"),
-    # The form of a token in InfluxDB 1's /api/v2 calls.
-    _influxdb("telegraf", "may write", _TELEGRAF, "influxdb_token", prefix="telegraf:"),
+    _influxdb("telegraf", "may write", _TELEGRAF, "influxdb_password"),
     _influxdb("grafana", "may read", _GRAFANA, "influxdb_password"),
     _influxdb("history", "the nightly backfill", _HISTORY, "fanwatch_influxdb_password"),
 )
@@ -109,7 +106,7 @@ def make_missing(store: SecretStore, password: Callable[[], str] = new_password)
     made = []
     for credential in CREDENTIALS.values():
         if store.read(credential.reader, credential.file) is None:
-            store.write_new(credential.reader, credential.file, credential.prefix + password())
+            store.write_new(credential.reader, credential.file, password())
             made.append(credential.name)
     return made
 
@@ -132,4 +129,4 @@ def password_of(store: SecretStore, credential: Credential) -> str:
     content = store.read(credential.reader, credential.file)
     if content is None:
         raise LookupError(f"{credential.name} does not exist yet: run setup first")
-    return content.removeprefix(credential.prefix)
+    return content

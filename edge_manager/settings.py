@@ -33,9 +33,6 @@ class SetupSettings(_InfluxDBSettings):
     secrets_root: Path = Path("/secrets")
     """The folder under which each reader's volume is mounted: mosquitto, telegraf, grafana and so on."""
 
-    acl_file: Path = Path("mosquitto/acl")
-    """The broker's access rules, copied to its volume because it wants the file owned by its own user."""
-
     influxdb_wait_s: float = Field(default=120, gt=0)
     """Seconds to wait for InfluxDB before giving up with an error."""
 

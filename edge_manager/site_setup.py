@@ -18,9 +18,8 @@ from edge_manager.statements import fill_in, read_statements
 __all__ = ["prepare_broker", "prepare_influxdb", "prepare_secrets"]
 
 # The names under which mosquitto/mosquitto.conf and the broker's health check find them.
-PASSWORD_FILE = "passwords"  # noqa: S105 # a file's name
-ACL_FILE = "acl"
-PROBE_OPTIONS_FILE = "probe.conf"
+PASSWORD_FILE = "mosquitto_passwords"  # noqa: S105 # a file's name
+PROBE_OPTIONS_FILE = "probe_options"
 _SALT_BYTES = 64
 
 # InfluxDB's answers to a statement whose work is done, if with another value (influxdb/schema says when).
@@ -36,12 +35,11 @@ def prepare_secrets(store: SecretStore) -> None:
     log.info("secrets ready", made=made)
 
 
-def prepare_broker(store: SecretStore, acl: str, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
-    """Writes what Mosquitto reads: its password file, its access rules and the health check's options.
+def prepare_broker(store: SecretStore, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
+    """Writes what Mosquitto reads: its password file and the options of its health check.
 
     Args:
         store: Where the secrets are.
-        acl: The access rules.
         random_bytes: Where salts come from.
     """
     passwords = passwords_of(store, Account.MQTT)
@@ -49,7 +47,6 @@ def prepare_broker(store: SecretStore, acl: str, random_bytes: Callable[[int], b
     salts = {user: random_bytes(_SALT_BYTES) for user in passwords}
     changed = [
         store.replace(MOSQUITTO, PASSWORD_FILE, update_password_file(old, passwords, salts)),
-        store.replace(MOSQUITTO, ACL_FILE, acl),
         # A file, because a password among a command's arguments stands in every process listing.
         store.replace(MOSQUITTO, PROBE_OPTIONS_FILE, f"-u probe\n-P {passwords['probe']}\n"),
     ]
