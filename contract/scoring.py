@@ -17,6 +17,10 @@ FAULT_TENSOR: Final = "fault"
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Shape = Annotated[list[Annotated[int, Field(strict=True, ge=0)]], Field(min_length=1, max_length=2)]
 
+# The first bad number ends validation: pydantic would otherwise describe every one of them, which for a body of
+# 8 MiB takes five seconds and 1.5 GB (measured).
+Row = Annotated[list[Number], Field(fail_fast=True)]
+
 
 class InputTensor(BaseModel):
     """The readings of a request: float32 [n, k], row-major, k in the manifest's order."""
@@ -26,7 +30,9 @@ class InputTensor(BaseModel):
     name: Literal["signals"] = INPUT_TENSOR
     shape: Shape = Field(description="[n, k]: n readings, k signals.")
     datatype: Literal["FP32"] = "FP32"
-    data: list[Number] | list[list[Number]] = Field(description="n*k numbers, flat or as n rows of k.")
+    data: Row | Annotated[list[Row], Field(fail_fast=True)] = Field(
+        union_mode="left_to_right", description="n*k numbers, flat or as n rows of k."
+    )
 
 
 class RequestedOutput(BaseModel):
@@ -44,7 +50,7 @@ class InferRequest(BaseModel):
 
     id: str | None = Field(default=None, max_length=128, description="Returned unchanged.")
     inputs: list[InputTensor] = Field(min_length=1, max_length=1)
-    outputs: list[RequestedOutput] | None = None
+    outputs: Annotated[list[RequestedOutput], Field(max_length=2, fail_fast=True)] | None = None
 
 
 class OutputTensor(BaseModel):
@@ -105,8 +111,8 @@ class ScoreRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    params: list[Number] = Field(
-        min_length=1, description="rotation, temperature, vibration, sound for the fan."
+    params: Row = Field(
+        min_length=1, max_length=1024, description="rotation, temperature, vibration, sound for the fan."
     )
 
 
