@@ -1,0 +1,298 @@
+"""The state of every device, from verdicts and refusals alone: no network, no thread of its own.
+
+It is told what arrived and asked what changed. Both may come from several threads.
+"""
+
+import threading
+from array import array
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from enum import StrEnum
+from typing import Literal
+
+from contract.rejection import Reason, Rejection
+from contract.timestamp import parse_timestamp
+from contract.verdict import Verdict
+from monitor.clock import Clock
+from monitor.window import Point, Window
+
+_MAX_SERVICES = 32
+_MAX_DETAIL = 300
+
+
+class State(StrEnum):
+    """What a tile says of its device."""
+
+    FAULT = "fault"
+    SILENT = "silent"
+    NO_DATA = "no_data"
+    HEALTHY = "healthy"
+
+
+@dataclass(frozen=True, slots=True)
+class FleetLimits:
+    """What bounds the fleet's memory and decides its states; see MonitorSettings for each."""
+
+    silent_after_s: float = 10
+    clear_after: int = 5
+    forget_after_s: float = 7 * 86400
+    window_points: int = 300
+    max_devices: int = 500
+    naive_time_zone: tzinfo = UTC
+    clock_set_back_s: float = 30
+    """Verdicts older than the newest, and nothing newer, for so long: the device's clock was set back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The newest refusal of a device's reading."""
+
+    reason: Reason
+    detail: str
+    received: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceView:
+    """What there is to show of one device; ages in seconds at the moment of asking."""
+
+    device_id: str
+    state: State
+    since: float
+    contact_age_s: float
+    newest: Point | None
+    behind_s: float
+    model: str | None
+    rejected: int
+    refusal: Refusal | None
+    restarted: bool
+    """Whether points holds everything there is, in place of what was told before."""
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FleetView:
+    """The devices that changed after a cursor, and what is true of all."""
+
+    cursor: int
+    total: int
+    counts: dict[State, int]
+    services: dict[str, Literal["online", "offline"]]
+    devices: tuple[DeviceView, ...]
+
+
+@dataclass(slots=True)
+class _Device:
+    device_id: str
+    window: Window
+    contact: float
+    since: float
+    state: State = State.NO_DATA
+    changed: int = 0
+    verdict_contact: float | None = None
+    advanced: float = 0.0
+    behind: int = 0
+    restarted: int = 0
+    names: tuple[str, ...] = ()
+    model: str | None = None
+    rejected: int = 0
+    refusal: Refusal | None = field(default=None)
+
+
+class Fleet:
+    """Every device that was heard of, with its state.
+
+    A state never depends on the order in which verdicts arrive: it is read off the window, which is sorted by the
+    sensor's time. A fault shows at its first verdict and clears after ``clear_after`` healthy ones in a row.
+    """
+
+    def __init__(self, clock: Clock, limits: FleetLimits) -> None:
+        self._clock = clock
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._devices: dict[str, _Device] = {}
+        self._services: dict[str, Literal["online", "offline"]] = {}
+        self._number = 0
+        self._evicted = 0
+        self._unattributed = 0
+
+    @property
+    def evicted(self) -> int:
+        """Devices dropped because there were too many."""
+        return self._evicted
+
+    @property
+    def unattributed(self) -> int:
+        """Refusals that name no device."""
+        return self._unattributed
+
+    def take_verdict(self, verdict: Verdict) -> None:
+        """A verdict arrived, in whatever order.
+
+        Raises:
+            ValueError: Its time has the right form and is none, such as a 31st of February.
+        """
+        measured = parse_timestamp(verdict.time_stamp, self._limits.naive_time_zone).timestamp()
+        with self._lock:
+            device = self._heard(verdict.device_id)
+            device.verdict_contact = device.contact
+            self._bear_a_clock_set_back(device, measured)
+            # A sensor ahead of our time is filed at its arrival: otherwise its next verdicts, once its clock is
+            # right, would all count as older and hide behind the early one.
+            at = min(measured, self._clock.now())
+            names = tuple(verdict.signals)
+            point = Point(
+                number=self._next(),
+                at=at,
+                identity=(verdict.time_stamp, verdict.boot_id, verdict.seq),
+                fault=verdict.fault == 1,
+                probability=verdict.probability,
+                names=device.names if names == device.names else names,
+                values=array("d", verdict.signals.values()),
+            )
+            device.window.add(point)
+            if device.window.newest is point:
+                device.model = verdict.model
+                if names != device.names:
+                    device.names, device.restarted = names, point.number
+            self._settle(device)
+
+    def take_rejection(self, rejection: Rejection) -> None:
+        """A reading was refused: it is a contact, and no verdict."""
+        with self._lock:
+            if rejection.device_id is None:
+                self._unattributed += 1
+                return
+            device = self._heard(rejection.device_id)
+            device.rejected += 1
+            device.refusal = Refusal(rejection.reason, rejection.detail[:_MAX_DETAIL], self._clock.now())
+            self._settle(device)
+
+    def take_status(self, service: str, status: Literal["online", "offline"]) -> None:
+        """A service came or went."""
+        with self._lock:
+            if service in self._services or len(self._services) < _MAX_SERVICES:
+                self._services[service] = status
+
+    def view(self, after: int = 0, points: int | None = None) -> FleetView:
+        """What changed.
+
+        Args:
+            after: Cursor of the view that the asker already has; 0 for everything.
+            points: Most points told of each device; all when None.
+        """
+        with self._lock:
+            self._refresh()
+            changed = [device for device in self._devices.values() if device.changed > after]
+            return self._view(changed, after, points)
+
+    def view_of(self, device_id: str, after: int = 0) -> FleetView:
+        """The same of one device, with every point that is kept; it has no device when there is none of that name."""
+        with self._lock:
+            self._refresh()
+            device = self._devices.get(device_id)
+            return self._view([device] if device is not None and device.changed > after else [], after, None)
+
+    def counts(self) -> dict[State, int]:
+        """Devices in each state."""
+        with self._lock:
+            self._refresh()
+            return self._counts()
+
+    def _heard(self, device_id: str) -> _Device:
+        device = self._devices.get(device_id)
+        if device is None:
+            if len(self._devices) >= self._limits.max_devices:
+                # Names that never had a verdict go first: a flood of them must not push out a real device.
+                victim = min(
+                    self._devices.values(), key=lambda each: (each.verdict_contact is not None, each.contact)
+                )
+                del self._devices[victim.device_id]
+                self._evicted += 1
+            device = self._devices[device_id] = _Device(
+                device_id,
+                Window(self._limits.window_points),
+                contact=0.0,
+                since=self._clock.now(),
+                advanced=self._clock.elapsed(),
+                restarted=self._number,
+            )
+        device.contact = self._clock.elapsed()
+        return device
+
+    def _bear_a_clock_set_back(self, device: _Device, measured: float) -> None:
+        """Start a new window when a device's clock was set back, else its present would look like its past.
+
+        One late verdict, or a backlog beside newer ones, is no such case: it needs several, and nothing newer
+        for a while.
+        """
+        newest, elapsed = device.window.newest, self._clock.elapsed()
+        if newest is None or measured >= newest.at:
+            device.advanced, device.behind = elapsed, 0
+            return
+        device.behind += 1
+        stale = elapsed - device.advanced > self._limits.clock_set_back_s
+        if stale and device.behind > self._limits.clear_after:
+            device.window.clear()
+            device.advanced, device.behind, device.restarted = elapsed, 0, self._number + 1
+
+    def _settle(self, device: _Device) -> None:
+        state = self._state(device)
+        device.changed = self._next()
+        if state != device.state:
+            device.state, device.since = state, self._clock.now()
+
+    def _state(self, device: _Device) -> State:
+        if device.verdict_contact is None:
+            return State.NO_DATA
+        elapsed, limit = self._clock.elapsed(), self._limits.silent_after_s
+        if elapsed - device.verdict_contact > limit:
+            return State.SILENT if elapsed - device.contact > limit else State.NO_DATA
+        recent = device.window.latest(self._limits.clear_after)
+        return State.FAULT if any(point.fault for point in recent) else State.HEALTHY
+
+    def _refresh(self) -> None:
+        """Silence comes without a message, so it is looked for whenever somebody asks."""
+        elapsed = self._clock.elapsed()
+        for device in list(self._devices.values()):
+            if elapsed - device.contact > self._limits.forget_after_s:
+                del self._devices[device.device_id]
+            elif self._state(device) != device.state:
+                self._settle(device)
+
+    def _next(self) -> int:
+        self._number += 1
+        return self._number
+
+    def _counts(self) -> dict[State, int]:
+        counted = Counter(device.state for device in self._devices.values())
+        return {state: counted[state] for state in State}
+
+    def _view(self, devices: Iterable[_Device], after: int, points: int | None) -> FleetView:
+        return FleetView(
+            cursor=self._number,
+            total=len(self._devices),
+            counts=self._counts(),
+            services=dict(sorted(self._services.items())),
+            devices=tuple(self._device_view(device, after, points) for device in devices),
+        )
+
+    def _device_view(self, device: _Device, after: int, points: int | None) -> DeviceView:
+        restarted = device.restarted >= after
+        fresh = [point for point in device.window if restarted or point.number > after]
+        newest = device.window.newest
+        return DeviceView(
+            device_id=device.device_id,
+            state=device.state,
+            since=device.since,
+            contact_age_s=self._clock.elapsed() - device.contact,
+            newest=newest,
+            behind_s=0.0 if newest is None else max(0.0, self._clock.now() - newest.at),
+            model=device.model,
+            rejected=device.rejected,
+            refusal=device.refusal,
+            restarted=restarted,
+            points=tuple(fresh if points is None else fresh[-points:]),
+        )

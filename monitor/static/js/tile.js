@@ -1,0 +1,165 @@
+// One machine on the fleet page.
+
+import { command } from "./commands.js";
+import { element, icon, setData, setText } from "./dom.js";
+import { age, displayName, duration, label, number, percent, unit } from "./format.js";
+import { Sparkline } from "./sparkline.js";
+import { STATES } from "./states.js";
+
+const MOST_SIGNALS = 6;
+const LATE_S = 60;
+
+export class Tile {
+  #machine;
+  #parts = {};
+  #rows = [];
+  #names = "";
+  #dirty = true;
+  #visible = false;
+  #signature = null;
+
+  constructor(machine) {
+    this.#machine = machine;
+    this.root = this.#build();
+  }
+
+  get state() {
+    return this.#machine.state;
+  }
+
+  get id() {
+    return this.#machine.id;
+  }
+
+  get visible() {
+    return this.#visible;
+  }
+
+  set visible(visible) {
+    this.#visible = visible;
+    this.draw();
+  }
+
+  /** The machine has news. */
+  changed(signature) {
+    this.#signature = signature;
+    this.#dirty = true;
+    const state = this.#machine.state;
+    if (this.root.dataset.state !== state) {
+      this.root.dataset.state = state;
+      this.#parts.pill.dataset.state = state;
+      this.#parts.pill.replaceChildren(icon(state), STATES[state].word);
+    }
+    this.draw();
+  }
+
+  /** A second has passed. */
+  tick() {
+    const machine = this.#machine;
+    if (!this.#visible) return;
+    setText(this.#parts.contact, `Last contact ${age(machine.contactAge)}`);
+  }
+
+  /** Paints what is in sight; the rest waits until it is. */
+  draw() {
+    if (!this.#visible || !this.#dirty) return;
+    this.#dirty = false;
+    this.#probability();
+    this.#signals();
+    this.#notes();
+    this.tick();
+  }
+
+  resize() {
+    for (const { spark, host } of this.#rows) spark.resize(host.clientWidth, host.clientHeight);
+  }
+
+  repaint() {
+    for (const { spark } of this.#rows) spark.repaint();
+  }
+
+  #probability() {
+    const { probability } = this.#machine;
+    const threshold = this.#signature?.threshold ?? null;
+    const { value, fill, mark } = this.#parts;
+    setText(value, percent(probability));
+    fill.style.transform = `scaleX(${probability ?? 0})`;
+    setData(fill, "over", String(this.#machine.fault === 1));
+    mark.hidden = threshold === null;
+    if (threshold !== null) mark.style.left = `${threshold * 100}%`;
+  }
+
+  #signals() {
+    const machine = this.#machine;
+    const units = new Map((this.#signature?.signals ?? []).map((each) => [each.name, unit(each.unit)]));
+    const names = machine.signals.join(" ");
+    if (names !== this.#names) {
+      this.#names = names;
+      this.#rows = machine.signals.slice(0, MOST_SIGNALS).map((name) => this.#row(name));
+      this.#parts.signals.replaceChildren(...this.#rows.map((row) => row.root));
+      const more = machine.signals.length - MOST_SIGNALS;
+      if (more > 0) this.#parts.signals.append(element("li", { class: "more-signals" }, `and ${more} more`));
+      for (const row of this.#rows) row.spark = new Sparkline(row.host); // needs its place to know its size
+    }
+    const { times, faults } = machine;
+    this.#rows.forEach((row, index) => {
+      row.spark.update(times, machine.values(index), faults);
+      setText(row.value, number(machine.latest(index)));
+      setText(row.unit, units.has(row.name) ? ` ${units.get(row.name)}` : "");
+    });
+  }
+
+  #row(name) {
+    const host = element("span", { class: "spark", "aria-hidden": "true" });
+    const value = element("span");
+    const unitText = element("span", { class: "signal-unit" });
+    const root = element("li", {}, element("span", { class: "signal-name", title: label(name) }, label(name)), host,
+      element("span", { class: "signal-value" }, value, unitText));
+    return { name, root, host, value, unit: unitText, spark: null };
+  }
+
+  #notes() {
+    const { rejected, refusal, behind_s: behind, state } = this.#machine;
+    const notes = [];
+    if (state === "no_data" && refusal) notes.push(`Readings are refused: ${refusal.reason.replaceAll("_", " ")}`);
+    else if (rejected > 0) notes.push(`${rejected} refused`);
+    if (behind > LATE_S && state !== "silent") notes.push(`Readings are ${duration(behind)} old`);
+    setText(this.#parts.notes, notes.join(" · "));
+    this.#parts.notes.hidden = notes.length === 0;
+  }
+
+  #build() {
+    const { id } = this.#machine;
+    const { machine, demo } = document.body.dataset;
+    const name = displayName(id, machine);
+    const parts = this.#parts;
+    parts.pill = element("span", { class: "pill", data: { state: "no_data" } }, icon("no_data"), STATES.no_data.word);
+    parts.value = element("span", { class: "probability-value" });
+    parts.fill = element("span", { class: "meter-fill" });
+    parts.mark = element("span", { class: "meter-threshold", hidden: "" });
+    parts.signals = element("ul", { class: "tile-signals", "aria-label": "Signals" });
+    parts.contact = element("span", { class: "contact" });
+    parts.notes = element("span", { class: "tile-notes", hidden: "" });
+    const foot = element("div", { class: "tile-foot" }, parts.contact);
+    if (demo === "true") foot.append(this.#actions(id, name));
+    foot.append(parts.notes);
+    return element("li", { class: "tile", data: { state: "no_data", id } },
+      element("div", { class: "tile-head" },
+        element("h2", { class: "tile-name" },
+          element("a", { class: "tile-link", href: `/fan/${encodeURIComponent(id)}` }, name)),
+        parts.pill),
+      element("div", { class: "probability" },
+        element("span", { class: "probability-label" }, "Fault probability"), parts.value,
+        element("span", { class: "meter", "aria-hidden": "true" }, parts.fill, parts.mark)),
+      parts.signals, foot);
+  }
+
+  #actions(id, name) {
+    const button = (text, condition) => {
+      const made = element("button", { type: "button", class: "button", "aria-label": `${text} ${name}` }, text);
+      made.addEventListener("click", () => command(id, condition, made));
+      return made;
+    };
+    return element("span", { class: "tile-actions" }, button("Break", "faulty"), button("Mend", "healthy"));
+  }
+}

@@ -1,0 +1,132 @@
+"""The pages and their API, as a Flask application.
+
+How a page keeps up: it asks twice a second for what changed after its cursor. Server-sent events would hold one of
+the few threads for each viewer, stall behind a proxy that buffers, and need the same cursor to resume after a loss;
+a poll on an idle fleet is an answer of a few hundred bytes. The cursor counts arrivals within one process, which an
+epoch names: an unknown epoch, after a restart, gets everything anew.
+"""
+
+import re
+import secrets
+from typing import Any
+
+from flask import Flask, Response, jsonify, render_template, request
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import ValidationError
+from werkzeug.exceptions import HTTPException
+
+from contract.command import Condition, FanCommand
+from contract.identity import DEVICE_ID_PATTERN
+from contract.scoring import ErrorBody
+from monitor.defence import add_headers, why_foreign
+from monitor.fleet import Fleet
+from monitor.settings import MonitorSettings
+from monitor.signature import SignatureReader
+from monitor.subscriber import BrokerAway, Subscriber
+from monitor.wire import fleet_body
+
+_SPARKLINE_POINTS = 60
+_MAX_COMMAND_BYTES = 4096
+_DEVICE_ID = re.compile(DEVICE_ID_PATTERN)
+_CURSOR = re.compile(r"^(?P<epoch>[0-9a-f]{16})\.(?P<number>[0-9]{1,18})$")
+
+Answer = Response | tuple[Response, int]
+
+
+def create_app(
+    settings: MonitorSettings, fleet: Fleet, subscriber: Subscriber, signatures: SignatureReader
+) -> Flask:
+    """Build the application; nothing is started by it."""
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = _MAX_COMMAND_BYTES
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    epoch = secrets.token_hex(8)
+    page = {"demo": settings.demo, "machine": settings.topic_root}
+
+    def body(device_id: str | None = None) -> Answer:
+        after = _after(request.args.get("after", ""), epoch)
+        if after is None:
+            return _refuse(400, "after: expected the epoch and cursor of an earlier answer, as epoch.cursor")
+        view = (
+            fleet.view(after, points=_SPARKLINE_POINTS)
+            if device_id is None
+            else fleet.view_of(device_id, after)
+        )
+        return jsonify(
+            fleet_body(view, epoch=epoch, broker_trouble=subscriber.trouble, signature=signatures.signature)
+        )
+
+    @app.get("/")
+    def fleet_page() -> str:
+        return render_template("fleet.html", **page)
+
+    @app.get("/fan/<device_id>")
+    def fan_page(device_id: str) -> str | Answer:
+        if not _DEVICE_ID.match(device_id):
+            return _refuse(404, "no such device: expected letters, digits, dots, hyphens and underscores")
+        conditions = [condition.value for condition in Condition]
+        return render_template("fan.html", device_id=device_id, conditions=conditions, **page)
+
+    @app.get("/api/fans")
+    def fans() -> Answer:
+        return body()
+
+    @app.get("/api/fans/<device_id>")
+    def one_fan(device_id: str) -> Answer:
+        # An unknown name gets an empty list, not an error: the page may be opened before its fan is heard of.
+        return body(device_id)
+
+    @app.post("/api/fans/<device_id>/command")
+    def command(device_id: str) -> Answer:
+        if not settings.demo:
+            return _refuse(403, "commands are for the demo: start the monitor with FANWATCH_DEMO=true")
+        foreign = why_foreign(request, settings.allowed_hosts)
+        if foreign is not None:
+            return _refuse(403, foreign)
+        if not _DEVICE_ID.match(device_id):
+            return _refuse(404, "no such device")
+        try:
+            wanted = FanCommand.model_validate_json(request.get_data())
+        except ValidationError as error:
+            return _refuse(400, f"not a command: {_first_error(error)}")
+        try:
+            subscriber.command(device_id, wanted)
+        except BrokerAway as away:
+            return _refuse(503, f"the command was not delivered: {away}")
+        return jsonify(wanted.model_dump(mode="json", exclude_none=True)), 202
+
+    @app.get("/health")
+    def health() -> Answer:
+        complaint = subscriber.complaint()
+        return jsonify(complaint=complaint), 200 if complaint is None else 503
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(generate_latest(subscriber.metrics.registry), content_type=CONTENT_TYPE_LATEST)
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Answer:
+        return _refuse(error.code or 500, error.description or error.name)
+
+    app.after_request(add_headers)
+    return app
+
+
+def _after(text: str, epoch: str) -> int | None:
+    """The cursor in a request: 0 for everything, None when it is no cursor at all."""
+    if not text:
+        return 0
+    match = _CURSOR.match(text)
+    if match is None:
+        return None
+    return int(match["number"]) if match["epoch"] == epoch else 0
+
+
+def _refuse(status: int, why: str) -> Answer:
+    return jsonify(ErrorBody(error=why).model_dump()), status
+
+
+def _first_error(error: ValidationError) -> str:
+    detail: Any = error.errors(include_url=False, include_context=False)[0]
+    return f"{'.'.join(str(part) for part in detail['loc']) or 'body'}: {detail['msg']}"[:300]

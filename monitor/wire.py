@@ -1,0 +1,69 @@
+"""What the page is told, as JSON: short keys nowhere, short numbers everywhere."""
+
+from typing import Any
+
+from contract.bundle import ModelSignature
+from monitor.fleet import DeviceView, FleetView
+from monitor.window import Point
+
+
+def fleet_body(
+    view: FleetView, *, epoch: str, broker_trouble: str | None, signature: ModelSignature | None
+) -> dict[str, Any]:
+    """The answer to GET /api/fans and /api/fans/<id>; times are milliseconds since 1970 UTC."""
+    return {
+        "epoch": epoch,
+        "cursor": view.cursor,
+        "total": view.total,
+        "counts": {state.value: count for state, count in view.counts.items()},
+        "broker_trouble": broker_trouble,
+        "services": view.services,
+        "signature": None if signature is None else signature.model_dump(include={"signals", "threshold"}),
+        "fans": [_device_body(device) for device in view.devices],
+    }
+
+
+def _device_body(device: DeviceView) -> dict[str, Any]:
+    newest = device.newest
+    names = () if newest is None else newest.names
+    return {
+        "id": device.device_id,
+        "state": device.state.value,
+        "since": _milliseconds(device.since),
+        "contact_age_s": round(device.contact_age_s, 3),
+        "behind_s": round(device.behind_s, 3),
+        "probability": None if newest is None else _short(newest.probability),
+        "fault": None if newest is None else int(newest.fault),
+        "model": device.model,
+        "rejected": device.rejected,
+        "refusal": None
+        if device.refusal is None
+        else {
+            "reason": device.refusal.reason.value,
+            "detail": device.refusal.detail,
+            "received": _milliseconds(device.refusal.received),
+        },
+        "signals": names,
+        "restarted": device.restarted,
+        # Each point: number, time of measurement, fault, probability, then the signals in the order above.
+        "points": [_point_body(point, names) for point in device.points],
+    }
+
+
+def _point_body(point: Point, names: tuple[str, ...]) -> list[float | int | None]:
+    values: list[float | None]
+    if point.names == names:
+        values = [_short(value) for value in point.values]
+    else:
+        by_name = dict(zip(point.names, point.values, strict=True))
+        values = [_short(by_name[name]) if name in by_name else None for name in names]
+    return [point.number, _milliseconds(point.at), int(point.fault), _short(point.probability), *values]
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _short(value: float) -> float:
+    """Six digits: more than a chart can show, and a third of the bytes."""
+    return float(f"{value:.6g}")
