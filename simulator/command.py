@@ -2,7 +2,6 @@
 
 import secrets
 import sys
-import time
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -22,10 +21,10 @@ from simulator.metrics import Metrics
 from simulator.plan import FleetPlan
 from simulator.publisher import Publisher
 from simulator.recording import RecordingError, survey
-from simulator.service import Inbox, StopRequest, paced_by_rate, paced_by_time
+from simulator.service import Inbox, StopRequest, finish, paced_by_rate, paced_by_time
 from simulator.service import replay as run_replay
 from simulator.service import simulate as run_simulation
-from simulator.settings import SimulatorSettings, read_settings
+from simulator.settings import SimulatorSettings
 from simulator.truth import TruthLog
 
 REPLAY_QUEUE = 1000
@@ -108,9 +107,11 @@ def simulate(  # noqa: PLR0913, PLR0917 - one parameter an option of the command
         clock=clock,
         truth=_truth(truth),
     )
-    publisher = Publisher(settings, name="simulator", metrics=metrics, on_command=inbox.put)
+    publisher = Publisher(
+        settings, client_id="simulator", metrics=metrics, service="simulator", on_command=inbox.put
+    )
     structlog.get_logger().info("simulating", fans=fans, rate=rate, seed=seed, generation=generation)
-    run_simulation(fleet, publisher, inbox, metrics, stop)
+    run_simulation(fleet, publisher, inbox, metrics, stop, settings.stop_s)
 
 
 @app.command(
@@ -155,21 +156,23 @@ def replay(
     schedule = (
         paced_by_rate(file, rate or 10.0, clock) if speed is None else paced_by_time(file, speed, clock)
     )
+    publisher = Publisher(
+        settings.model_copy(update={"queue_readings": REPLAY_QUEUE}),
+        client_id="fanwatch-replay",
+        metrics=Metrics(CollectorRegistry()),
+    )
     with tqdm(total=summary.rows, unit=" readings", desc=f"replay {file.name}") as bar:
         sent = run_replay(
             schedule,
             bar,
             keep_time=keep_time,
             voice=Voice(topics, Generation(generation), f"replay-{secrets.token_hex(4)}"),
-            publisher=Publisher(
-                settings.model_copy(update={"queue_readings": REPLAY_QUEUE}),
-                name="fanwatch-replay",
-                metrics=Metrics(CollectorRegistry()),
-            ),
+            publisher=publisher,
             clock=clock,
             stop=stop,
             truth=_truth(truth),
         )
+    sent -= finish(publisher, settings.stop_s)
     if sent < summary.rows:
         typer.echo(f"the broker has {sent} of {summary.rows} readings", err=True)
         raise typer.Exit(1)
@@ -210,15 +213,12 @@ def command(
 def health() -> None:
     """Ask the running simulator whether it works: exit code 0 when the broker acknowledges its readings."""
     settings = _settings(None, None)
-    trouble = health_check.ask(settings.listen_host, settings.listen_port, time.time())
-    if trouble is not None:
-        _fail(trouble)
-    typer.echo("well")
+    raise typer.Exit(health_check.main(settings.listen_host, settings.listen_port))
 
 
 def _settings(host: str | None, port: int | None) -> SimulatorSettings:
     try:
-        settings = read_settings()
+        settings = SimulatorSettings.read()
     except ValidationError as error:
         first = error.errors()[0]
         variable = f"FANWATCH_{'_'.join(map(str, first['loc'])).upper()}"
@@ -233,6 +233,7 @@ def _settings(host: str | None, port: int | None) -> SimulatorSettings:
 
 def _serve_metrics(settings: SimulatorSettings) -> Metrics:
     registry = CollectorRegistry()
+    metrics = Metrics(registry)
     try:
         start_http_server(settings.listen_port, settings.listen_host, registry)
     except OSError as error:
@@ -240,7 +241,7 @@ def _serve_metrics(settings: SimulatorSettings) -> Metrics:
             f"cannot serve /metrics on {settings.listen_host}:{settings.listen_port}: {error.strerror or error}; "
             "set FANWATCH_LISTEN_PORT to a free port"
         )
-    return Metrics(registry)
+    return metrics
 
 
 def _truth(path: Path | None) -> TruthLog | None:

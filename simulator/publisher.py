@@ -43,17 +43,24 @@ class Publisher:
 
     Args:
         settings: Where the broker is, who we are, and the queue's capacity.
-        name: The service's name: its client id unless the settings name one, and its topic below fan/status.
+        client_id: Who we are, unless the settings say otherwise.
+        service: The name under fan/status that says whether we are there; None for what is no service.
         metrics: Counts what happens to readings.
         on_command: Where commands go; None subscribes to none.
     """
 
     def __init__(
-        self, settings: SimulatorSettings, *, name: str, metrics: Metrics, on_command: OnCommand | None = None
+        self,
+        settings: SimulatorSettings,
+        *,
+        client_id: str,
+        metrics: Metrics,
+        service: str | None = None,
+        on_command: OnCommand | None = None,
     ) -> None:
         self._settings = settings
         self._topics = Topics(settings.topic_root)
-        self._status_topic = self._topics.status_of(name)
+        self._status_topic = None if service is None else self._topics.status_of(service)
         self._metrics = metrics
         self._on_command = on_command
         self._queue: deque[Message] = deque()
@@ -66,7 +73,7 @@ class Publisher:
         self._refusals: set[str] = set()
         self._dropped_unlogged = 0
         self._dropped_logged_s = float("-inf")
-        self._client = self._make_client(settings.client_id or name)
+        self._client = self._make_client(settings.client_id or client_id)
 
     def start(self) -> None:
         """Connect in the background, and keep connecting whenever the broker is away."""
@@ -136,7 +143,7 @@ class Publisher:
         lost = self.unacknowledged
         self._log_drops(at_most_every_s=0)
         self._leaving = True
-        if self._connected:
+        if self._connected and self._status_topic is not None:
             farewell = self._client.publish(self._status_topic, OFFLINE.to_json(), qos=1, retain=True)
             try:
                 farewell.wait_for_publish(1.0)
@@ -155,7 +162,8 @@ class Publisher:
             client.username_pw_set(
                 self._settings.mqtt_username, None if password is None else password.get_secret_value()
             )
-        client.will_set(self._status_topic, OFFLINE.to_json(), qos=1, retain=True)
+        if self._status_topic is not None:
+            client.will_set(self._status_topic, OFFLINE.to_json(), qos=1, retain=True)
         client.max_inflight_messages_set(0)  # the window is kept here, see above
         client.reconnect_delay_set(min_delay=1, max_delay=5)
         client.on_connect = self._connected_now
@@ -196,8 +204,9 @@ class Publisher:
         receive_maximum = int(getattr(properties, "ReceiveMaximum", 65535))
         if self._on_command is not None:
             client.subscribe(self._topics.all_commands, qos=1)
-        status = client.publish(self._status_topic, ONLINE.to_json(), qos=1, retain=True)
-        self._status_mids.add(status.mid)
+        if self._status_topic is not None:
+            status = client.publish(self._status_topic, ONLINE.to_json(), qos=1, retain=True)
+            self._status_mids.add(status.mid)
         with self._changed:
             self._connected = True
             # One place is left for the status, which is in flight as well.

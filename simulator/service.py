@@ -22,7 +22,6 @@ from simulator.truth import TruthLog
 
 LONGEST_WAIT_S = 0.25
 """A signal is noticed after this at the latest: its handler only sets a flag, because it may interrupt any lock."""
-FINISH_TIMEOUT_S = 5.0
 SKIP_LOG_INTERVAL_S = 10.0
 
 log = structlog.get_logger()
@@ -89,8 +88,10 @@ class Inbox:
             )
 
 
-def simulate(fleet: Fleet, publisher: Publisher, inbox: Inbox, metrics: Metrics, stop: StopRequest) -> None:
-    """Publish what the fleet measures until stop is asked, then finish what is in flight."""
+def simulate(
+    fleet: Fleet, publisher: Publisher, inbox: Inbox, metrics: Metrics, stop: StopRequest, finish_s: float
+) -> None:
+    """Publish what the fleet measures until stop is asked, then finish what is in flight, for finish_s at most."""
     publisher.start()
     skipped_logged = 0
     skipped_logged_s = float("-inf")
@@ -106,7 +107,7 @@ def simulate(fleet: Fleet, publisher: Publisher, inbox: Inbox, metrics: Metrics,
             log.warning("readings_skipped", count=new, why="this machine cannot keep up with the rate")
             skipped_logged, skipped_logged_s = fleet.skipped, time.monotonic()
         publisher.wait(min(fleet.wait_s(), LONGEST_WAIT_S))
-    _finish(publisher)
+    finish(publisher, finish_s)
 
 
 Schedule = Iterable[tuple[Recorded, float]]
@@ -153,7 +154,7 @@ def replay(
         truth: Where the labels are kept, if anywhere.
 
     Returns:
-        How many rows the broker has answered for.
+        How many rows were handed over; finish() then tells how many of them the broker did not answer.
     """
     publisher.start()
     sent = 0
@@ -170,11 +171,12 @@ def replay(
         publisher.send(voice.say(row.device_id, moment, row.signals))
         sent += 1
         bar.update(1)
-    return sent - _finish(publisher)
+    return sent
 
 
-def _finish(publisher: Publisher) -> int:
-    left = publisher.finish(FINISH_TIMEOUT_S)
+def finish(publisher: Publisher, timeout_s: float) -> int:
+    """Send what is queued and await what is in flight; how many readings stayed unanswered."""
+    left = publisher.finish(timeout_s)
     if left:
         log.warning("stopped_with_unacknowledged_readings", count=left)
     log.info("stopped")

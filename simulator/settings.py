@@ -2,11 +2,11 @@
 
 import os
 from pathlib import Path
+from typing import Self
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-SECRETS_VARIABLE = "FANWATCH_SECRETS_DIR"
 DEFAULT_SECRETS_DIR = Path("/run/fanwatch")
 
 
@@ -37,15 +37,19 @@ class SimulatorSettings(BaseSettings):
         description="Readings kept while the broker is away (about 500 bytes each); beyond it the oldest is "
         "dropped, counted and logged.",
     )
+    stop_s: float = Field(
+        default=5.0,
+        ge=0,
+        description="Seconds after SIGTERM in which the broker may still acknowledge what is queued.",
+    )
 
+    @classmethod
+    def read(cls) -> Self:
+        """Read the environment and the secrets folder (FANWATCH_SECRETS_DIR, or /run/fanwatch).
 
-def read_settings() -> SimulatorSettings:
-    """Read the environment, and the secrets directory where there is one.
-
-    Raises:
-        pydantic.ValidationError: A variable has an impossible value.
-    """
-    named = os.environ.get(SECRETS_VARIABLE)
-    directory = Path(named) if named else DEFAULT_SECRETS_DIR
-    # A missing directory is no error: without credentials the broker decides.
-    return SimulatorSettings(_secrets_dir=directory if directory.is_dir() else None)
+        Raises:
+            pydantic.ValidationError: A variable has an impossible value.
+        """
+        folder = Path(os.environ.get("FANWATCH_SECRETS_DIR", DEFAULT_SECRETS_DIR))
+        # A missing folder is no error: without credentials the broker decides.
+        return cls(_secrets_dir=folder) if folder.is_dir() else cls()
