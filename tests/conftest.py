@@ -13,8 +13,8 @@ Nothing is started that no test asks for.
 - ``new_site``: makes further sites, for a test that wants servers of its own:
   ``with Mosquitto(new_site()) as broker, InfluxDB(broker.site) as database:``.
 
-Each server has start(wait=True), stop(), kill() (SIGKILL), restart(killed=False), send(signal) and log(). A test that stops
-a shared server starts it again, or better takes one of its own.
+Each server has start(wait=True), stop(), kill() (SIGKILL), restart(killed=False), send(signal) and log(). A test that
+stops a shared server starts it again, or better takes one of its own.
 """
 
 import itertools

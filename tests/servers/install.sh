@@ -86,10 +86,10 @@ need_cargo() {
 
 # --- the servers ------------------------------------------------------------------------------------
 
-MOSQUITTO_OPTIONS="-DWITH_WEBSOCKETS=OFF -DWITH_HTTP_API=OFF -DWITH_APPS=ON -DWITH_DOCS=OFF -DWITH_TESTS=OFF"
+MOSQUITTO_OPTIONS="-DWITH_WEBSOCKETS=OFF -DWITH_HTTP_API=OFF -DWITH_APPS=ON -DWITH_CTRL_SHELL=OFF -DWITH_DOCS=OFF -DWITH_TESTS=OFF"
 
 mosquitto() {
-  need_packages build-essential cmake dpkg-dev libcjson-dev libedit-dev libsqlite3-dev libssl-dev uthash-dev xz-utils
+  need_packages build-essential cmake dpkg-dev libcjson-dev libsqlite3-dev libssl-dev xz-utils
   # The source package of Debian's sid, through an apt configuration of its own: the machine's sources stay as they are.
   local apt=$BUILD/apt mirror
   mkdir -p "$apt/parts" "$apt/lists/partial" "$apt/cache/archives/partial"
@@ -116,15 +116,18 @@ mosquitto() {
       -DCMAKE_INSTALL_LIBDIR=lib -DCMAKE_INSTALL_RPATH="$LIB" $MOSQUITTO_OPTIONS &&
     cmake --build "$BUILD/mosquitto/out" -j "$(nproc)" && cmake --install "$BUILD/mosquitto/out"; } >"$BUILD/mosquitto/build.log" 2>&1 ||
     { tail -30 "$BUILD/mosquitto/build.log" >&2; die "Mosquitto did not build; the whole log is $BUILD/mosquitto/build.log"; }
-  find "$BUILD/mosquitto/usr" -type f -perm -u+x \( -path '*/bin/*' -o -path '*/sbin/*' \) -exec cp {} "$BIN/" \;
+  # install and not cp: a broker that runs keeps its file, and the new one takes the name.
+  find "$BUILD/mosquitto/usr" -type f -perm -u+x \( -path '*/bin/*' -o -path '*/sbin/*' \) -exec install -t "$BIN" {} +
   # The official image has the plugins side by side in /usr/lib, as here.
-  find "$BUILD/mosquitto/usr" -name '*.so*' -exec cp -P {} "$LIB/" \;
+  find "$BUILD/mosquitto/usr" -type f -name '*.so*' -exec install -t "$LIB" {} +
+  for library in "$LIB"/libmosquitto*.so.[0-9].*; do
+    ln -sf "${library##*/}" "${library%.[0-9]*.[0-9]*}"
+  done
   rm -rf "$BUILD/mosquitto/out"
 }
 
-# Everything that telegraf/telegraf.conf names, and nothing else. tests/telegraf compares this list with that file.
-TELEGRAF_PLUGINS="inputs.mqtt_consumer inputs.prometheus inputs.internal parsers.value parsers.prometheus processors.starlark
-  processors.converter secretstores.docker outputs.influxdb_v2 outputs.health serializers.influx"
+# Everything that telegraf/telegraf.conf names, and nothing else; tests/telegraf compares the two.
+TELEGRAF_PLUGINS="inputs.internal inputs.mqtt_consumer inputs.prometheus outputs.health outputs.influxdb_v2 parsers.value processors.starlark secretstores.docker"
 
 telegraf() {
   need_packages ca-certificates git

@@ -86,7 +86,7 @@ class Mosquitto(ServerProcess):
         """
         if user is not None and password is None:
             password = self.site.mqtt_password(user)
-        properties = Properties(PacketTypes.CONNECT)
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = session_expiry_s
         if receive_maximum is not None:
             properties.ReceiveMaximum = receive_maximum
@@ -183,16 +183,3 @@ class Connection:
     ) -> None:
         self.connack_properties = properties
         self._connack.put(reason)
-
-
-def without_line(configuration: Path, line: str) -> str:
-    """A configuration with one setting taken out; the test of a setting shows what then goes wrong.
-
-    Raises:
-        ValueError: The line is not there exactly once.
-    """
-    lines = configuration.read_text().splitlines(keepends=True)
-    kept = [kept for kept in lines if kept.strip() != line]
-    if len(kept) != len(lines) - 1:
-        raise ValueError(f"{configuration}: expected the line {line!r} once, found {len(lines) - len(kept)}")
-    return "".join(kept)

@@ -29,6 +29,36 @@ def server_binary(name: str) -> Path:
     return path
 
 
+def without_line(configuration: Path, line: str) -> str:
+    """A shipped configuration with one setting taken out: the test of a setting shows what then goes wrong.
+
+    Args:
+        configuration: The shipped file.
+        line: The setting as it stands there, without its indentation; taken out wherever it stands.
+
+    Raises:
+        ValueError: The line is not there.
+    """
+    lines = configuration.read_text().splitlines(keepends=True)
+    kept = [kept for kept in lines if kept.strip() != line]
+    if len(kept) == len(lines):
+        raise ValueError(f"{configuration} has no line {line!r}")
+    return "".join(kept)
+
+
+def with_line(configuration: Path, old: str, new: str) -> str:
+    """A shipped configuration with one setting changed, wherever it stands.
+
+    Raises:
+        ValueError: The old line is not there.
+    """
+    lines = configuration.read_text().splitlines(keepends=True)
+    changed = [line.replace(old, new) if line.strip() == old else line for line in lines]
+    if changed == lines:
+        raise ValueError(f"{configuration} has no line {old!r}")
+    return "".join(changed)
+
+
 class ServerProcess:
     """What the servers have in common. A subclass gives the command and says when the server is ready.
 

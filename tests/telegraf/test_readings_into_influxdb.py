@@ -1,0 +1,268 @@
+"""What becomes of each payload on its way from the broker through Telegraf into InfluxDB: stored or dropped, never stuck."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from tests.servers.influxdb import InfluxDB, nanoseconds
+from tests.servers.mosquitto import Mosquitto
+from tests.servers.readings import now_ms, reading, rfc3339, verdict
+from tests.servers.telegraf import Telegraf
+
+NOW = now_ms()
+SECOND = NOW.replace(microsecond=0)
+SIGNALS = {"rotation": 600.0, "temperature": 25.5, "vibration": 120.25, "sound": 70.0}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A payload and the one point that it becomes."""
+
+    name: str
+    payload: str | bytes
+    time: int = nanoseconds(NOW)
+    fields: dict[str, Any] = field(default_factory=lambda: dict(SIGNALS))
+    topic: str = "fan/messages"
+
+
+def at(text: str, time: datetime, name: str) -> Stored:
+    return Stored(f"time_{name}", reading(f"time_{name}", text), nanoseconds(time))
+
+
+STORED = [
+    Stored("ours", reading("ours", NOW, seq=7, bootID="b-1"), nanoseconds(NOW) + 7, SIGNALS | {"seq": 7, "bootID": "b-1"}),
+    Stored("own_topic", reading("own_topic", NOW), topic="fan/messages/own_topic"),
+    at(f"{SECOND:%Y-%m-%d %H:%M:%S}", SECOND, "of_the_first_generation"),
+    at(f"{SECOND:%Y-%m-%dT%H:%M:%S}", SECOND, "with_T_and_no_zone"),
+    at(f"{SECOND:%Y-%m-%d %H:%M:%S}.25", SECOND + timedelta(milliseconds=250), "with_fraction_and_no_zone"),
+    at(f"{SECOND:%Y-%m-%dT%H:%M:%S}Z", SECOND, "without_fraction"),
+    at(f"{SECOND:%Y-%m-%dT%H:%M:%S}.9Z", SECOND + timedelta(milliseconds=900), "with_tenths"),
+    at(f"{SECOND:%Y-%m-%dT%H:%M:%S}.123999999Z", SECOND + timedelta(milliseconds=123), "with_nanoseconds_is_cut_not_rounded"),
+    at(rfc3339(NOW.astimezone(timezone(timedelta(hours=5, minutes=30)))), NOW, "with_offset_east"),
+    at(rfc3339(NOW.astimezone(timezone(-timedelta(hours=8)))), NOW, "with_offset_west"),
+    at(rfc3339(NOW - timedelta(days=3)), NOW - timedelta(days=3), "of_a_weekend_ago"),
+    at(rfc3339(NOW - timedelta(days=28, hours=23)), NOW - timedelta(days=28, hours=23), "of_nearly_the_raw_retention_ago"),
+    at(rfc3339(NOW + timedelta(minutes=4)), NOW + timedelta(minutes=4), "four_minutes_ahead"),
+    Stored("seq_wraps", reading("seq_wraps", NOW, seq=3_000_005), nanoseconds(NOW) + 5, SIGNALS | {"seq": 3_000_005}),
+    Stored("seq_is_negative", reading("seq_is_negative", NOW, seq=-4), fields=SIGNALS | {"seq": -4}),
+    Stored("seq_is_a_fraction", reading("seq_is_a_fraction", NOW, seq=1.5), fields=SIGNALS | {"seq": 1.5}),
+    Stored("seq_is_true", reading("seq_is_true", NOW, seq=True)),
+    Stored("one_boolean", reading("one_boolean", NOW, rotation=True), fields={k: v for k, v in SIGNALS.items() if k != "rotation"}),
+    Stored("one_text", reading("one_text", NOW, sound="70"), fields={k: v for k, v in SIGNALS.items() if k != "sound"}),
+    Stored("one_null", reading("one_null", NOW, sound=None), fields={k: v for k, v in SIGNALS.items() if k != "sound"}),
+    Stored("one_huge_integer", reading("one_huge_integer", NOW, more=10**400)),
+    Stored("nested", reading("nested", NOW, more={"a": 1}, list=[1, 2])),
+    Stored("bootID_is_a_number", reading("bootID_is_a_number", NOW, bootID=5)),
+    Stored("odd_names", reading("odd_names", NOW, **{"": 1, "a b": 1, "a\nb": 1, "time": 1, "ü": 1, "_x": 1, "x" * 65: 1, "deviceid": 1}), fields=SIGNALS | {"deviceid": 1}),
+    Stored("pump", json.dumps({"deviceID": "pump", "timeStamp": rfc3339(NOW)} | {f"s{i}": i for i in range(64)}), fields={f"s{i}": float(i) for i in range(64)}),
+    Stored("sixteen_KiB", reading("sixteen_KiB", NOW, note="x" * 16_000)),
+    Stored("d" * 64, reading("d" * 64, NOW)),
+    Stored("A-b_c.9", reading("A-b_c.9", NOW)),
+]  # fmt: skip
+
+
+def bad(name: str, payload: str | bytes, topic: str = "fan/messages") -> tuple[str, str | bytes, str]:
+    return name, payload, topic
+
+
+DROPPED = [
+    bad("empty", b""),
+    bad("not_JSON", b"rotation=600"),
+    bad("cut_short", reading("cut_short", NOW)[:-20]),
+    bad("not_UTF8", b'{"deviceID":"not_UTF8\xff\xfe","timeStamp":"' + rfc3339(NOW).encode() + b'","rotation":1}'),
+    bad("zero_byte", b'\x00{"deviceID":"zero_byte"'),
+    bad("list", json.dumps([reading("list", NOW)])),
+    bad("text", json.dumps(reading("text", NOW))),
+    bad("number", "17"),
+    bad("NaN", reading("NaN", NOW, rotation=float("nan"))),
+    bad("infinity", reading("infinity", NOW, rotation=float("inf"))),
+    bad("no_device", json.dumps({"timeStamp": rfc3339(NOW), "rotation": 1})),
+    bad("device_is_a_number", reading("device_is_a_number", NOW, deviceID=5)),
+    bad("device_is_null", reading("device_is_null", NOW, deviceID=None)),
+    bad("device_is_empty", reading("device_is_empty", NOW, deviceID="")),
+    bad("device_has_a_space", reading("device has a space", NOW)),
+    bad("device_has_a_comma", reading("device,has=comma", NOW)),
+    bad("device_has_a_newline", reading("device\ntelemetry,deviceID=x rotation=1", NOW)),
+    bad("device_is_too_long", reading("e" * 65, NOW)),
+    bad("device_of_another_topic", reading("device_of_another_topic", NOW), "fan/messages/5"),
+    bad("topic_too_deep", reading("topic_too_deep", NOW), "fan/messages/topic_too_deep/x"),
+    bad("no_time", json.dumps({"deviceID": "no_time", "rotation": 1})),
+    bad("time_is_a_number", reading("time_is_a_number", NOW, timeStamp=NOW.timestamp())),
+    bad("time_is_empty", reading("time_is_empty", "")),
+    *(
+        bad(f"time_{number}", reading(f"time_{number}", text))
+        for number, text in enumerate(
+            [
+                "yesterday at about noon",
+                "2026-02-30T12:00:00Z",
+                "2026-02-29 12:00:00",
+                "2026-13-01T12:00:00Z",
+                "2026-00-01T12:00:00Z",
+                "2026-01-00T12:00:00Z",
+                "2026-01-01T24:00:00Z",
+                "2026-01-01T12:60:00Z",
+                "2026-01-01T12:00:61Z",
+                "2026-01-01T12:00:00.Z",
+                "2026-01-01T12:00:00.1.2Z",
+                "2026-01-01T12:00:00+0100",
+                "2026-01-01T12:00:00+01:00Z",
+                "2026-01-01T12:00:00+24:00",
+                "2026-01-01T12:00:00 UTC",
+                "2026-1-1T12:00:00Z",
+                "0000-01-01T00:00:00Z",
+                "9999-12-31T23:59:59-23:59",
+                "-026-01-01T12:00:00Z",
+                "２０２６-01-01T12:00:00Z",
+                "2021-01-31 12:00:00",
+                rfc3339(NOW - timedelta(days=29, minutes=10)),
+                rfc3339(NOW + timedelta(minutes=6)),
+                rfc3339(NOW + timedelta(days=1)),
+            ]
+        )
+    ),
+    bad("no_signal", json.dumps({"deviceID": "no_signal", "timeStamp": rfc3339(NOW), "seq": 3})),
+    bad("only_booleans", json.dumps({"deviceID": "only_booleans", "timeStamp": rfc3339(NOW), "rotation": True})),
+    bad("too_many_signals", reading("too_many_signals", NOW, **{f"s{i}": i for i in range(64)})),
+    bad("over_16_KiB", reading("over_16_KiB", NOW, note="x" * 17_000)),
+    bad("of_1_MB", reading("of_1_MB", NOW, note="x" * 1_000_000)),
+    bad("deep", '{"deviceID":"deep","x":' + "[" * 8000),
+    bad("very_deep", "[" * 1_000_000),
+    bad("exponent", reading("exponent", NOW).replace("120.25", "1e999").replace('"rotation": 600', '"rotation": -1e999')),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def everything_sent(mosquitto: Mosquitto, influxdb: InfluxDB, telegraf: Telegraf) -> Iterator[None]:
+    """All payloads of this file in one go, each bad one before a good one; Telegraf is done with all of them."""
+    with mosquitto.connect("simulator") as fans:
+        fans.publish_all([(topic, payload) for _, payload, topic in DROPPED])
+        fans.publish_all([(row.topic, row.payload) for row in STORED] * 2)
+        fans.publish("fan/messages", reading("behind-everything", NOW))
+        influxdb.wait_points("telemetry", "behind-everything", 1)
+    yield
+
+
+@pytest.mark.parametrize("row", STORED, ids=lambda row: row.name[:40])
+@pytest.mark.usefixtures("everything_sent")
+def test_a_reading_sent_twice_is_stored_once_at_the_sensors_millisecond(
+    row: Stored, influxdb: InfluxDB
+) -> None:
+    [point] = influxdb.wait_points("telemetry", row.name, 1)
+    assert point["time"] == row.time
+    found = {k: v for k, v in point.items() if v is not None and k not in {"time", "deviceID", "name"}}
+    assert found == row.fields
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in DROPPED])
+@pytest.mark.usefixtures("everything_sent")
+def test_what_is_no_reading_is_dropped(name: str, influxdb: InfluxDB) -> None:
+    assert influxdb.points("telemetry", name) == []
+
+
+@pytest.mark.usefixtures("everything_sent")
+def test_no_payload_makes_the_script_fail_or_influxdb_refuse(telegraf: Telegraf) -> None:
+    said = [event["msg"] for event in telegraf.events() if event.get("plugin") in {"starlark", "influxdb_v2"}]
+    assert said == []
+
+
+@pytest.mark.usefixtures("everything_sent")
+def test_every_number_is_a_float_and_the_device_is_the_only_tag(
+    mosquitto: Mosquitto, influxdb: InfluxDB, telegraf: Telegraf
+) -> None:
+    with mosquitto.connect("predictor") as predictor:
+        predictor.publish("fan/anomaly", verdict("types", NOW, seq=1, bootID="b"))
+    influxdb.wait_points("anomaly", "types", 1)
+    for measurement in ("telemetry", "anomaly"):
+        types = {
+            row["fieldKey"]: row["fieldType"]
+            for row in influxdb.query(f'SHOW FIELD KEYS FROM "{measurement}"')
+        }
+        assert {name for name, kind in types.items() if kind != "float"} <= {"bootID", "model"}
+        assert [row["tagKey"] for row in influxdb.query(f'SHOW TAG KEYS FROM "{measurement}"')] == [
+            "deviceID"
+        ]
+
+
+def test_a_verdict_is_stored_without_its_copy_of_the_signals(
+    mosquitto: Mosquitto, influxdb: InfluxDB, telegraf: Telegraf
+) -> None:
+    with mosquitto.connect("predictor") as predictor:
+        predictor.publish("fan/anomaly/v1", verdict("v1", NOW, seq=5, bootID="b"))
+        predictor.publish("fan/anomaly", verdict("v2", f"{SECOND:%Y-%m-%d %H:%M:%S}", fault=0))
+    [ours] = influxdb.wait_points("anomaly", "v1", 1)
+    assert ours["time"] == nanoseconds(NOW) + 5
+    wanted = {"fault": 1, "probability": 0.875, "model": "fan:3", "seq": 5, "bootID": "b"}
+    assert {k: v for k, v in ours.items() if k not in {"time", "deviceID", "name"}} == wanted
+    [first] = influxdb.wait_points("anomaly", "v2", 1)
+    assert (first["time"], first["fault"]) == (nanoseconds(SECOND), 0)
+
+
+def test_a_redelivered_reading_that_a_newer_model_scored_replaces_its_verdict(
+    mosquitto: Mosquitto, influxdb: InfluxDB, telegraf: Telegraf
+) -> None:
+    with mosquitto.connect("predictor") as predictor:
+        predictor.publish("fan/anomaly", verdict("rescored", NOW, model="fan:3"))
+        predictor.publish("fan/anomaly", verdict("rescored", NOW, model="fan:4"))
+        predictor.publish("fan/anomaly", verdict("rescored", NOW + timedelta(seconds=1), model="fan:4"))
+    first, second = influxdb.wait_points("anomaly", "rescored", 2)
+    assert (first["model"], second["model"]) == ("fan:4", "fan:4")
+
+
+@pytest.mark.parametrize(
+    "broken", [{"fault": True}, {"fault": None}, {"probability": "0.5"}, {"timeStamp": "soon"}]
+)
+def test_a_broken_verdict_is_dropped(
+    mosquitto: Mosquitto, influxdb: InfluxDB, telegraf: Telegraf, broken: dict[str, Any]
+) -> None:
+    name = f"broken-{next(iter(broken))}-{next(iter(broken.values()))}"
+    with mosquitto.connect("predictor") as predictor:
+        predictor.publish("fan/anomaly", verdict(name, NOW, **broken))
+        predictor.publish("fan/anomaly", verdict(f"{name}-next", NOW))
+    influxdb.wait_points("anomaly", f"{name}-next", 1)
+    assert influxdb.points("anomaly", name) == []
+
+
+def test_an_alarm_keeps_its_state_and_its_numbers(
+    mosquitto: Mosquitto, influxdb: InfluxDB, telegraf: Telegraf
+) -> None:
+    alarm = {
+        "deviceID": "al",
+        "timeStamp": rfc3339(NOW),
+        "state": "unacknowledged",
+        "priority": 2,
+        "latched": True,
+    }
+    with mosquitto.connect("monitor") as monitor:
+        monitor.publish("fan/alarms/al", json.dumps(alarm), retain=True)
+        monitor.publish("fan/alarms/al", b"", retain=True)
+    [point] = influxdb.wait_points("alarm", "al", 1)
+    assert (point["state"], point["priority"], point["time"]) == ("unacknowledged", 2, nanoseconds(NOW))
+    assert "latched" not in point
+
+
+def test_more_bad_messages_than_may_be_unacknowledged_do_not_hold_up_the_good_ones(
+    mosquitto: Mosquitto, influxdb: InfluxDB, telegraf: Telegraf
+) -> None:
+    kinds = [payload for _, payload, _ in DROPPED if len(payload) < 1000]
+    poison = [("fan/messages", kinds[i % len(kinds)]) for i in range(1500)]
+    good = [("fan/messages", reading("good", NOW, seq=i)) for i in range(1500)]
+    mixed = [message for pair in zip(poison, good, strict=True) for message in pair]
+    with mosquitto.connect("simulator") as fans:
+        fans.publish_all(mixed)
+    points = influxdb.wait_points("telemetry", "good", 1500)
+    assert sorted(point["seq"] for point in points) == list(range(1500))
+
+
+def test_readings_of_one_millisecond_are_told_apart_by_their_seq_only(
+    mosquitto: Mosquitto, influxdb: InfluxDB, telegraf: Telegraf
+) -> None:
+    with mosquitto.connect("simulator") as fans:
+        fans.publish_all([("fan/messages", reading("no-seq", SECOND, rotation=i)) for i in range(5)])
+        fans.publish_all([("fan/messages", reading("with-seq", SECOND, seq=i, rotation=i)) for i in range(5)])
+    assert len(influxdb.wait_points("telemetry", "with-seq", 5)) == 5
+    [last] = influxdb.points("telemetry", "no-seq")
+    assert last["rotation"] == 4, "without seq the last reading of a time wins"
