@@ -1,0 +1,112 @@
+"""The real docker-compose.yml, unchanged, under a project name of the tests' own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from tests.servers.mosquitto import Connection
+
+__all__ = ["BIND", "PROJECT", "ROOT", "Stack", "docker", "sign_in"]
+
+ROOT = Path(__file__).parents[3]
+PROJECT = "fanwatch-test"
+# A loopback address that nothing else uses, so that a stack or a demo that runs on this machine is left in peace.
+BIND = os.environ.get("FANWATCH_TEST_BIND", "127.0.77.1")
+GRAFANA_IMAGE = "grafana/grafana:13.2.3"
+
+# In a container that has Python and a secret of InfluxDB: its port is not published.
+_QUERY = """
+import json, os, sys, urllib.parse, urllib.request, base64
+user, file, statement = sys.argv[1:]
+password = open(file).read().strip()
+form = urllib.parse.urlencode({"db": "fan", "epoch": "ns", "q": statement}).encode()
+request = urllib.request.Request(os.environ["FANWATCH_INFLUXDB_URL"] + "/query", form)
+request.add_header("Authorization", "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode())
+print(urllib.request.urlopen(request, timeout=30).read().decode())
+"""
+
+
+def docker(*arguments: str, check: bool = True, timeout_s: float = 600) -> subprocess.CompletedProcess[str]:
+    """Runs one docker command; its output is in the error when it fails."""
+    result = subprocess.run(
+        ["docker", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"FANWATCH_BIND": BIND},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout_s,
+    )
+    if check and result.returncode:
+        output = (result.stdout + result.stderr)[-6000:]
+        raise AssertionError(f"docker {' '.join(arguments)[:200]} ended with {result.returncode}:\n{output}")
+    return result
+
+
+def sign_in(user: str | None, password: str | None) -> Connection:
+    """Signs in at the published MQTT port.
+
+    Raises:
+        ConnectionRefusedError: The broker refused.
+    """
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    return Connection(BIND, 1883, user, password, "", True, properties, manual_ack=False)
+
+
+class Stack:
+    """Everything that docker-compose.yml names and an image is there for."""
+
+    def __init__(self) -> None:
+        has_grafana = docker("image", "inspect", GRAFANA_IMAGE, check=False).returncode == 0
+        self.left_out = [] if has_grafana else ["grafana"]
+        self.services = [s for s in self.compose("config", "--services").split() if s not in self.left_out]
+
+    def compose(self, *arguments: str, check: bool = True, timeout_s: float = 600) -> str:
+        """Runs one docker compose command and returns what it wrote."""
+        result = docker("compose", "-p", PROJECT, *arguments, check=check, timeout_s=timeout_s)
+        return result.stdout
+
+    def up(self, *options: str) -> None:
+        """Starts everything and waits until each service is healthy, or shows why it is not."""
+        try:
+            self.compose("up", "--detach", "--wait", "--wait-timeout", "300", *options, *self.services)
+        except AssertionError:
+            sys.stderr.write(self.compose("ps", "--all", check=False))
+            sys.stderr.write(self.compose("logs", "--tail", "40", check=False))
+            raise
+
+    def down(self, *options: str) -> None:
+        """Stops and removes the containers; the volumes too with --volumes."""
+        self.compose("down", "--remove-orphans", *options)
+
+    def execute(self, service: str, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Runs a command inside a service's container, as that service's user."""
+        return docker("compose", "-p", PROJECT, "exec", "-T", service, *command, check=check)
+
+    def containers(self) -> dict[str, dict[str, Any]]:
+        """What the engine knows of each container, by service."""
+        ids = self.compose("ps", "--all", "--quiet").split()
+        known = json.loads(docker("inspect", *ids).stdout)
+        return {container["Config"]["Labels"]["com.docker.compose.service"]: container for container in known}
+
+    def password(self, name: str) -> str:
+        """A credential, by the command that the README gives people."""
+        return self.compose("run", "--rm", "--no-deps", "-T", "setup", "show", name).strip()
+
+    def query(self, statement: str) -> list[dict[str, Any]]:
+        """The rows of one InfluxQL statement, time in nanoseconds."""
+        credentials = ("history", "/run/fanwatch/fanwatch_influxdb_password")
+        answer = json.loads(self.execute("history", "python", "-c", _QUERY, *credentials, statement).stdout)
+        result = answer["results"][0]
+        assert "error" not in result, result["error"]
+        return [
+            dict(zip(series["columns"], row, strict=True)) | series.get("tags", {})
+            for series in result.get("series", [])
+            for row in series["values"]
+        ]

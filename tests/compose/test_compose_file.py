@@ -1,0 +1,187 @@
+"""docker-compose.yml and the Dockerfiles, read without an engine: each protective setting stands where it must."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from edge_manager.credentials import CREDENTIALS, MOSQUITTO
+
+ROOT = Path(__file__).parents[2]
+OURS = ("predictor", "inference", "monitor", "simulator", "edge_manager")
+Service = dict[str, Any]
+
+
+def _file() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return content
+
+
+SERVICES: dict[str, Service] = _file()["services"]
+STAYING = {name: service for name, service in SERVICES.items() if name != "setup"}
+
+
+def _dockerfile(room: str) -> str:
+    return (ROOT / room / "Dockerfile").read_text()
+
+
+def test_every_service_of_the_design_is_there() -> None:
+    assert set(SERVICES) == {
+        *("mosquitto", "inference", "predictor", "monitor", "simulator"),
+        *("telegraf", "influxdb", "grafana", "setup", "history"),
+    }
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_no_service_can_write_gain_rights_fork_without_end_take_all_memory_or_fill_the_disk(
+    name: str,
+) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["pids_limit"] <= 200
+    assert re.fullmatch(r"\d+m|[12]g", service["mem_limit"])
+    assert service["logging"] == {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
+    assert all("noexec" in mount and "size=" in mount for mount in service["tmpfs"])
+    assert not {"privileged", "network_mode", "pid", "devices", "env_file"} & set(service)
+    assert not any("docker.sock" in mount for mount in service.get("volumes", []))
+
+
+@pytest.mark.parametrize("name", STAYING)
+def test_every_service_comes_back_after_a_crash_and_says_whether_it_works(name: str) -> None:
+    service = STAYING[name]
+    assert service["restart"] == "unless-stopped"
+    if "healthcheck" not in service:
+        assert re.search(r"^HEALTHCHECK .*\\\n +CMD \[", _dockerfile(name), re.MULTILINE)
+
+
+def test_only_setup_is_root_and_only_with_the_rights_to_give_files_away() -> None:
+    assert {name for name, service in SERVICES.items() if "cap_add" in service} == {"setup"}
+    assert SERVICES["setup"]["cap_add"] == ["CHOWN", "DAC_OVERRIDE", "FOWNER"]
+    assert SERVICES["setup"]["restart"] == "no"
+    assert SERVICES["setup"]["networks"] == ["storage"]
+    for name, service in STAYING.items():
+        user = service.get("user") or re.findall(r"^USER (.+)$", _dockerfile(_room(name)), re.MULTILINE)[-1]
+        assert re.fullmatch(r"[1-9]\d*:\d+", user), name
+
+
+def _room(service: str) -> str:
+    return "edge_manager" if service == "history" else service
+
+
+def test_the_uids_are_those_that_the_secrets_are_written_for() -> None:
+    owners = {c.reader.name: f"{c.reader.uid}:{c.reader.gid}" for c in CREDENTIALS.values()}
+    owners["mosquitto"] = f"{MOSQUITTO.uid}:{MOSQUITTO.gid}"
+    for name, owner in owners.items():
+        if name == "operator":
+            continue
+        user = (
+            SERVICES[name].get("user")
+            or re.findall(r"^USER (.+)$", _dockerfile(_room(name)), re.MULTILINE)[-1]
+        )
+        assert user == owner, name
+
+
+def test_a_secrets_volume_is_mounted_by_its_reader_alone_and_read_only() -> None:
+    mounts = [
+        (name, *mount.split(":"))
+        for name, service in SERVICES.items()
+        for mount in service.get("volumes", [])
+        if mount.startswith("secrets-")
+    ]
+    readers = {c.reader.name for c in CREDENTIALS.values()} | {"mosquitto"}
+    assert {mount for mount in mounts if mount[0] != "setup"} == {
+        (reader, f"secrets-{reader}", "/run/fanwatch", "ro") for reader in readers - {"operator"}
+    }
+    assert {mount for mount in mounts if mount[0] == "setup"} == {
+        ("setup", f"secrets-{reader}", f"/secrets/{reader}") for reader in readers
+    }
+
+
+def test_no_environment_variable_holds_a_secret() -> None:
+    for name, service in SERVICES.items():
+        for variable, value in service.get("environment", {}).items():
+            if re.search(r"PASSWORD|TOKEN|SECRET|KEY", variable) and variable != "FANWATCH_SECRETS_DIR":
+                assert re.fullmatch(r"\$\$__file\{/run/fanwatch/\w+\}", value), f"{name}: {variable}"
+
+
+def test_three_ports_are_published_on_this_machine_alone_unless_a_variable_says_otherwise() -> None:
+    assert {port for service in SERVICES.values() for port in service.get("ports", [])} == {
+        "${FANWATCH_BIND:-127.0.0.1}:1883:1883",
+        "${FANWATCH_BIND:-127.0.0.1}:3000:3000",
+        "${FANWATCH_BIND:-127.0.0.1}:8080:8080",
+    }
+
+
+def test_what_is_not_published_has_no_way_out() -> None:
+    internal = {name for name, network in _file()["networks"].items() if network and network.get("internal")}
+    for name, service in SERVICES.items():
+        assert ("front" in service["networks"]) == ("ports" in service), name
+        assert set(service["networks"]) - {"front"} <= internal, name
+    assert SERVICES["influxdb"]["networks"] == ["storage"]
+    assert SERVICES["inference"]["networks"] == ["scoring"]
+
+
+def test_configuration_is_mounted_read_only_and_is_there() -> None:
+    for name, service in SERVICES.items():
+        for mount in service.get("volumes", []):
+            if mount.startswith("."):
+                source, _, mode = mount.split(":")
+                assert mode == "ro", name
+                assert (ROOT / source).exists(), f"{name}: {source}"
+
+
+def test_every_foreign_image_is_pinned_to_a_full_version() -> None:
+    images = {service["image"] for service in SERVICES.values() if "image" in service}
+    assert images == {
+        "eclipse-mosquitto:2.1.2-alpine",
+        "telegraf:1.38.4",
+        "influxdb:1.13.1",
+        "grafana/grafana:13.2.3",
+    }
+
+
+def test_data_lies_in_named_volumes_so_that_it_survives_down_and_up() -> None:
+    named = set(_file()["volumes"])
+    mounted = {
+        m.split(":")[0] for s in SERVICES.values() for m in s.get("volumes", []) if not m.startswith(".")
+    }
+    assert mounted == named
+    assert {"mosquitto-data", "influxdb-data", "grafana-data"} <= named
+
+
+def test_a_scaled_service_has_no_name_of_its_own() -> None:
+    assert not any("container_name" in service for service in SERVICES.values())
+
+
+@pytest.mark.parametrize("room", OURS)
+def test_an_image_holds_the_packages_of_its_service_alone_and_no_root(room: str) -> None:
+    text = _dockerfile(room)
+    extra = room.replace("_", "-")
+    assert re.findall(r"--extra (\S+)", text) == [extra]
+    sources = [
+        source for line in re.findall(r"^COPY (.+)$", text, re.MULTILINE) for source in line.split()[:-1]
+    ]
+    copied = {source for source in sources if source not in {"--from=build", "/opt/venv", "/app"}}
+    models = {"models"} if room == "inference" else set()
+    assert copied == {"pyproject.toml", "uv.lock", "contract", room} | models
+    assert text.count("FROM python:3.13-slim") == 2
+    assert re.findall(r"^USER (.+)$", text, re.MULTILINE) == ["10001:10001"]
+    assert "--frozen" in text
+
+
+@pytest.mark.parametrize("room", OURS)
+def test_a_dockerfile_builds_on_the_older_builder_too(room: str) -> None:
+    text = _dockerfile(room)
+    assert "--mount" not in text
+    assert "<<" not in text
+
+
+def test_nothing_reaches_the_engine_but_what_an_image_copies() -> None:
+    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
+    assert lines[0] == "*"
+    allowed = {line[1:] for line in lines if line.startswith("!")}
+    assert allowed == {"pyproject.toml", "uv.lock", "contract", "models", *OURS}
