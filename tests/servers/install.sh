@@ -120,9 +120,7 @@ mosquitto() {
   find "$BUILD/mosquitto/usr" -type f -perm -u+x \( -path '*/bin/*' -o -path '*/sbin/*' \) -exec install -t "$BIN" {} +
   # The official image has the plugins side by side in /usr/lib, as here.
   find "$BUILD/mosquitto/usr" -type f -name '*.so*' -exec install -t "$LIB" {} +
-  for library in "$LIB"/libmosquitto*.so.[0-9].*; do
-    ln -sf "${library##*/}" "${library%.[0-9]*.[0-9]*}"
-  done
+  find "$BUILD/mosquitto/usr" -type l -name '*.so*' -exec cp -P --remove-destination -t "$LIB" {} +
   rm -rf "$BUILD/mosquitto/out"
 }
 

@@ -4,7 +4,6 @@ import getpass
 import queue
 import shutil
 import threading
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 

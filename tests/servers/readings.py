@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Any
 
 
 def now_ms() -> datetime:
@@ -16,14 +15,15 @@ def rfc3339(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def reading(device: str, at: datetime | str | None = None, **more: Any) -> str:
+def reading(device: str, at: datetime | str | None = None, **more: object) -> str:
     """A reading; more adds keys or replaces them."""
     if not isinstance(at, str):
         at = rfc3339(at or now_ms())
-    signals = {"rotation": 600, "temperature": 25.5, "vibration": 120.25, "sound": 70}
+    signals: dict[str, object] = {"rotation": 600, "temperature": 25.5, "vibration": 120.25, "sound": 70}
     return json.dumps({"deviceID": device, "timeStamp": at, **signals, **more})
 
 
-def verdict(device: str, at: datetime | str | None = None, **more: Any) -> str:
+def verdict(device: str, at: datetime | str | None = None, **more: object) -> str:
     """The verdict on that reading."""
-    return reading(device, at, **({"fault": 1, "probability": 0.875, "model": "fan:3"} | more))
+    said: dict[str, object] = {"fault": 1, "probability": 0.875, "model": "fan:3"}
+    return reading(device, at, **(said | more))
