@@ -1,0 +1,1 @@
+"""The one command: mounts each room's own commands, loaded when they are called."""

@@ -20,7 +20,7 @@ from simulator.fleet import Fleet, Generation, Voice
 from simulator.metrics import Metrics
 from simulator.plan import FleetPlan
 from simulator.publisher import Publisher
-from simulator.recording import RecordingError, survey
+from simulator.recording import survey
 from simulator.service import Inbox, StopRequest, finish, paced_by_rate, paced_by_time
 from simulator.service import replay as run_replay
 from simulator.service import simulate as run_simulation
@@ -150,7 +150,9 @@ def replay(
         if speed is not None and not summary.chronological:
             _refuse(f"{file} is not in order of time, so --speed means nothing for it; use --rate")
         topics = Topics(settings.topic_root)
-    except (RecordingError, OSError, ValueError) as error:
+    except OSError as error:
+        _refuse(f"{file}: {error.strerror or error}")
+    except ValueError as error:  # RecordingError is one
         _refuse(str(error))
     clock = SystemClock()
     schedule = (

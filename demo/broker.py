@@ -1,0 +1,161 @@
+"""The demo's broker: the real Mosquitto where it is installed, else rumqttd, embedded by the package iotcore.
+
+Both listen on the loopback alone, so nobody on the network reaches them; that is why they ask for no password. Any
+program on this machine may speak to them for as long as the demo runs, about fans that do not exist. Nothing is kept
+on disk.
+
+What rumqttd does of what our services need, tried with version 0.20: sessions that outlive a connection, with what was
+missed and what was not acknowledged; shared subscriptions, whose absent member's share goes to the others; last wills;
+retained messages. What it does otherwise: a session that is resumed gets no retained messages when it subscribes again,
+at most 100 messages are in flight to a subscriber, and a listener speaks either MQTT 5 or 3.1.1.
+
+``python -m demo.broker FILE`` runs rumqttd with a configuration file, until SIGTERM.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from demo.ports import LOOPBACK, Ports
+
+ADMINISTRATORS_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
+"""Where a server may lie that an ordinary user's PATH does not name (Debian's mosquitto lies in /usr/sbin)."""
+
+
+class BrokerKind(StrEnum):
+    """Which broker the demo runs."""
+
+    MOSQUITTO = "mosquitto"
+    EMBEDDED = "embedded"
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """A broker that is ready to be started."""
+
+    kind: BrokerKind
+    title: str
+    command: list[str]
+
+
+def prepare_broker(ports: Ports, folder: Path, kind: BrokerKind | None = None) -> Broker:
+    """Write the configuration of the broker that this machine has, or of the kind that is asked for.
+
+    Raises:
+        FileNotFoundError: Mosquitto is asked for and there is none of version 2.
+    """
+    found = None if kind is BrokerKind.EMBEDDED else find_mosquitto()
+    if found is None:
+        if kind is BrokerKind.MOSQUITTO:
+            raise FileNotFoundError("mosquitto 2 is not installed")
+        file = folder / "rumqttd.toml"
+        file.write_text(rumqttd_configuration(ports), encoding="utf-8")
+        return Broker(
+            BrokerKind.EMBEDDED, "embedded rumqttd", [sys.executable, "-m", "demo.broker", str(file)]
+        )
+    path, version = found
+    file = folder / "mosquitto.conf"
+    file.write_text(mosquitto_configuration(ports), encoding="utf-8")
+    return Broker(BrokerKind.MOSQUITTO, f"Mosquitto {version}", [path, "-c", str(file)])
+
+
+def find_mosquitto() -> tuple[str, str] | None:
+    """Path and version of an installed Mosquitto 2, or None."""
+    path = shutil.which(
+        "mosquitto", path=os.pathsep.join([os.environ.get("PATH", os.defpath), *ADMINISTRATORS_FOLDERS])
+    )
+    if path is None:
+        return None
+    # It prints its version with its help, and ends with a code that differs between versions.
+    answer = subprocess.run(  # noqa: S603 - the mosquitto of this machine
+        [path, "-h"], capture_output=True, text=True, check=False, timeout=10
+    )
+    version = re.search(r"mosquitto version (2\.[0-9.]+)", answer.stdout + answer.stderr)
+    return (path, version.group(1)) if version else None
+
+
+def mosquitto_configuration(ports: Ports) -> str:
+    """A configuration that every Mosquitto 2 takes: in memory, on the loopback."""
+    return f"""\
+# Written by the demo. The loopback only, so that nobody on the network can reach a broker without passwords.
+listener {ports.mqtt} {LOOPBACK}
+allow_anonymous true
+# Nothing outlives the demo.
+persistence false
+# As in the configuration that ships: without these the window is 20 messages, and 1,000 wait at most.
+max_inflight_messages 1000
+max_queued_messages 200000
+set_tcp_nodelay true
+log_dest stdout
+"""
+
+
+def rumqttd_configuration(ports: Ports) -> str:
+    """Rumqttd's TOML: MQTT 5 on the demo's port, MQTT 3.1.1 on the other one."""
+    listeners = "\n".join(
+        f"""\
+[{table}]
+name = "{name}"
+listen = "{LOOPBACK}:{port}"
+next_connection_delay_ms = 1
+[{table}.connections]
+connection_timeout_ms = 60000
+# As Mosquitto's max_packet_size: a smaller one ends the connection of who sends one large message.
+max_payload_size = 2000000
+max_inflight_count = 1000
+"""
+        for table, name, port in (("v5.1", "mqtt5", ports.mqtt), ("v4.1", "mqtt311", ports.mqtt_old))
+    )
+    return f"""\
+# Written by the demo. The loopback only, so that nobody on the network can reach a broker without passwords.
+id = 0
+[router]
+id = 0
+max_connections = 100
+max_outgoing_packet_count = 200
+# The log of each topic, in memory; a subscriber that falls behind by more loses the oldest.
+max_segment_size = 10485760
+max_segment_count = 10
+{listeners}"""
+
+
+def run_embedded(file: Path) -> int:
+    """Run rumqttd until SIGTERM or SIGINT; 1 when it ends by itself."""
+    from iotcore import IotCoreBroker  # noqa: PLC0415 - compiled code, not needed where Mosquitto is
+
+    broker = IotCoreBroker(config_path=str(file))
+    try:
+        broker.check_ports()
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - goes to the demo's log of the broker
+        return 1
+    asked, answer = os.pipe()
+    ended = threading.Event()
+
+    def run() -> None:
+        try:
+            broker.run_forever()
+        finally:
+            ended.set()
+            os.write(answer, b"x")
+
+    # It has no way to stop and lets no signal through, so it gets a thread that the process does not wait for.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os.write(answer, b"x"))
+    threading.Thread(target=run, daemon=True).start()
+    os.read(asked, 1)
+    return 1 if ended.is_set() else 0
+
+
+if __name__ == "__main__":
+    # Not sys.exit: the interpreter would wait for rumqttd's threads.
+    code = run_embedded(Path(sys.argv[1]))
+    sys.stdout.flush()
+    os._exit(code)

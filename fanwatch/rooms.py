@@ -1,0 +1,36 @@
+"""Which commands there are, where each one lives, and what it needs installed."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RoomCommand:
+    """One command of one room.
+
+    Args:
+        module: Holds the room's typer app, named ``app``.
+        extra: The extra of this package that brings what the room imports.
+        summary: One line of help, here and not in the room, because help must not import it.
+    """
+
+    module: str
+    extra: str
+    summary: str
+
+
+COMMANDS: dict[str, RoomCommand] = {
+    "demo": RoomCommand("demo.command", "demo", "Run the whole stack on this machine, without Docker."),
+    "simulate": RoomCommand(
+        "simulator.command", "simulator", "Run fans that do well, wear, break or go silent."
+    ),
+    "replay": RoomCommand("simulator.command", "simulator", "Publish the readings of a CSV."),
+    "command": RoomCommand("simulator.command", "simulator", "Break a simulated fan, or mend it."),
+    "generate": RoomCommand(
+        "training.command", "training", "Write a data set drawn from the known distributions."
+    ),
+    "train": RoomCommand("training.command", "training", "Train a model and write its bundle and report."),
+    "evaluate": RoomCommand(
+        "training.command", "training", "Judge a bundle by recorded or generated readings."
+    ),
+    "bench": RoomCommand("benchmarks.command", "demo", "Measure throughput and latency of the path."),
+}
