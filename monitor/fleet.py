@@ -63,6 +63,10 @@ class DeviceView:
     since: float
     contact_age_s: float
     newest: Point | None
+    recent_verdicts: int
+    """The newest verdicts, which decide between healthy and fault."""
+    recent_faults: int
+    """How many of those are faults."""
     behind_s: float
     model: str | None
     rejected: int
@@ -283,12 +287,15 @@ class Fleet:
         restarted = device.restarted >= after
         fresh = [point for point in device.window if restarted or point.number > after]
         newest = device.window.newest
+        recent = device.window.latest(self._limits.clear_after)
         return DeviceView(
             device_id=device.device_id,
             state=device.state,
             since=device.since,
             contact_age_s=self._clock.elapsed() - device.contact,
             newest=newest,
+            recent_verdicts=len(recent),
+            recent_faults=sum(point.fault for point in recent),
             behind_s=0.0 if newest is None else max(0.0, self._clock.now() - newest.at),
             model=device.model,
             rejected=device.rejected,

@@ -34,6 +34,8 @@ def _device_body(device: DeviceView) -> dict[str, Any]:
         "behind_s": round(device.behind_s, 3),
         "probability": None if newest is None else _short(newest.probability),
         "fault": None if newest is None else int(newest.fault),
+        "recent_verdicts": device.recent_verdicts,
+        "recent_faults": device.recent_faults,
         "model": device.model,
         "rejected": device.rejected,
         "refusal": None

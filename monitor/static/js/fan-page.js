@@ -13,7 +13,7 @@ import { onRepaint } from "./theme.js";
 import { TimeChart } from "./time-chart.js";
 
 const POINTS = 300;
-const ROWS = 12;
+const ROWS = 10;
 const LATE_S = 60;
 const find = (id) => document.getElementById(id);
 const id = document.body.dataset.deviceId;
@@ -45,9 +45,10 @@ function head() {
   find("pill-icon").setAttribute("href", `#icon-${machine.state}`);
   setText(find("pill-word"), STATES[machine.state].word);
   setText(document.querySelector("title"), `${machine.state === "fault" ? "Fault: " : ""}${name} · Fanwatch`);
-  setText(find("since"), known ? `since ${moment(machine.since)}` : "Nothing has been heard of it yet.");
+  setText(find("since"), known ? since() : "Nothing has been heard of it yet.");
   if (!known) return;
   setText(find("fact-probability"), percent(machine.probability));
+  setData(find("fact-probability"), "over", String(machine.fault === 1));
   setText(find("fact-contact"), age(machine.contactAge));
   setText(find("fact-rejected"), String(machine.rejected));
   setText(find("fact-model"), machine.model ?? "–");
@@ -60,6 +61,13 @@ function head() {
   }
   setText(find("head-note"), notes.join(" "));
   find("head-note").hidden = notes.length === 0;
+}
+
+/** A state is told by several verdicts, so the newest alone may say otherwise. */
+function since() {
+  const { state, recent_verdicts: verdicts, recent_faults: faults } = machine;
+  const from = `since ${moment(machine.since)}`;
+  return state === "fault" && verdicts > 1 ? `${from} · ${faults} of the newest ${verdicts} verdicts` : from;
 }
 
 function draw() {

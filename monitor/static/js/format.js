@@ -36,7 +36,7 @@ export function percent(probability) {
   if (probability === null) return DASH;
   const value = probability * 100;
   // Rounding must not claim certainty.
-  if (value > 99 && value < 100) return `${value.toFixed(1) === "100.0" ? ">99.9" : value.toFixed(1)} %`;
+  if (value > 99 && value < 100) return ">99 %";
   return value > 0 && value < 1 ? "<1 %" : `${value.toFixed(0)} %`;
 }
 

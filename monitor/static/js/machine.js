@@ -21,7 +21,8 @@ export class Machine {
     points.sort((a, b) => a[AT] - b[AT] || a[NUMBER] - b[NUMBER]); // a late verdict goes where it belongs
     this.#points = points.slice(-this.#limit);
     this.#contact = performance.now() - body.contact_age_s * 1000;
-    for (const key of ["state", "since", "probability", "fault", "model", "rejected", "refusal", "signals", "behind_s"]) {
+    for (const key of ["state", "since", "probability", "fault", "model", "rejected", "refusal", "signals", "behind_s",
+      "recent_verdicts", "recent_faults"]) {
       this[key] = body[key];
     }
   }

@@ -1,7 +1,6 @@
 // One signal against another: circles for healthy verdicts, triangles for faults, a ring around the newest.
 
 import uPlot from "../vendor/uplot/uPlot.esm.js";
-import { number } from "./format.js";
 import { axis, triangle } from "./time-chart.js";
 import { colour } from "./theme.js";
 
@@ -12,21 +11,20 @@ export class ScatterChart {
 
   constructor(host) {
     const range = (which) => (_plot, low, high) => this.#range(which, low, high);
-    const ticks = (_plot, values) => values.map((value) => number(value));
     this.#plot = new uPlot({
       mode: 2,
       width: Math.max(host.clientWidth, 100),
       height: host.clientHeight,
-      padding: [10, 14, 0, 0],
+      padding: [10, null, 0, 0],
       legend: { show: false },
       cursor: { show: false },
       select: { show: false },
       scales: { x: { time: false, range: range(0) }, y: { range: range(1) } },
-      axes: [{ ...axis(ticks, 44), label: " ", labelSize: 18, labelFont: colour.font, space: 60 },
-        { ...axis(ticks, 52), label: " ", labelSize: 18, labelFont: colour.font, space: 38 }],
+      axes: [{ ...axis(null, 24), label: " ", labelSize: 18, labelFont: colour.font, space: 60 },
+        { ...axis(null, 44), label: " ", labelSize: 18, labelFont: colour.font, space: 38 }],
       series: [{},
         { stroke: () => colour.trace, paths: this.#painter((ctx, x, y, size) => { ctx.beginPath(); ctx.arc(x, y, size, 0, 2 * Math.PI); }, 0.6) },
-        { stroke: () => colour.fault_solid, paths: this.#painter(triangle, 0.9) }],
+        { stroke: () => colour.fault_mark, paths: this.#painter(triangle, 0.9) }],
       hooks: { draw: [(plot) => this.#ring(plot)] },
     }, [null, [[], []], [[], []]], host);
     new ResizeObserver(() => {

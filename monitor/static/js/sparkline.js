@@ -1,4 +1,4 @@
-// A line without axes, as small as a word. Faulty verdicts are dots on it.
+// A line without axes, as small as a word; red where the model sees a fault.
 
 import uPlot from "../vendor/uplot/uPlot.esm.js";
 import { colour } from "./theme.js";
@@ -28,7 +28,7 @@ export class Sparkline {
       axes: [{ show: false }, { show: false }],
       scales: { y: { range: calmRange() } },
       series: [{}, { stroke: () => colour.trace, width: 1.4, points: { show: false } }],
-      hooks: { draw: [(plot) => this.#dots(plot)] },
+      hooks: { draw: [(plot) => this.#marks(plot)] },
     }, [[], []], host);
   }
 
@@ -45,21 +45,31 @@ export class Sparkline {
     this.#plot.redraw(false);
   }
 
-  #dots(plot) {
+  #marks(plot) {
     const [times, values] = plot.data;
     const { ctx } = plot;
-    const radius = 1.7 * devicePixelRatio;
-    const dot = (index, style, size) => {
-      if (values[index] === null || values[index] === undefined) return;
-      ctx.fillStyle = style;
+    const x = (index) => plot.valToPos(times[index], "x", true);
+    const y = (index) => plot.valToPos(values[index], "y", true);
+    const present = (index) => index >= 0 && values[index] !== null && values[index] !== undefined;
+    const dot = (index) => {
       ctx.beginPath();
-      ctx.arc(plot.valToPos(times[index], "x", true), plot.valToPos(values[index], "y", true), size, 0, 2 * Math.PI);
+      ctx.arc(x(index), y(index), 2.4 * devicePixelRatio, 0, 2 * Math.PI);
       ctx.fill();
     };
     ctx.save();
-    this.#faults.forEach((fault, index) => fault && dot(index, colour.fault_solid, radius));
+    ctx.strokeStyle = ctx.fillStyle = colour.fault_mark;
+    ctx.lineWidth = 1.8 * devicePixelRatio;
+    ctx.lineJoin = "round";
+    ctx.beginPath();
+    this.#faults.forEach((fault, index) => {
+      if (!fault || !present(index) || !present(index - 1)) return;
+      ctx.moveTo(x(index - 1), y(index - 1));
+      ctx.lineTo(x(index), y(index));
+    });
+    ctx.stroke();
     const last = times.length - 1;
-    if (last >= 0) dot(last, this.#faults[last] ? colour.fault_solid : colour.trace, radius * 1.45);
+    if (!this.#faults[last]) ctx.fillStyle = colour.trace;
+    if (present(last)) dot(last);
     ctx.restore();
   }
 }

@@ -1,6 +1,6 @@
 // The stylesheet's colours, for canvases, which know no variables.
 
-const names = ["ink", "muted", "line", "trace", "trace-soft", "fault-solid", "fault-band", "panel"];
+const names = ["ink", "muted", "line", "trace", "trace-soft", "fault-mark", "fault-band", "panel"];
 const listeners = new Set();
 export const colour = {};
 

@@ -83,6 +83,7 @@ export class Tile {
     const threshold = this.#signature?.threshold ?? null;
     const { value, fill, mark } = this.#parts;
     setText(value, percent(probability));
+    setData(value, "over", String(this.#machine.fault === 1));
     fill.style.transform = `scaleX(${probability ?? 0})`;
     setData(fill, "over", String(this.#machine.fault === 1));
     mark.hidden = threshold === null;
@@ -140,9 +141,8 @@ export class Tile {
     parts.signals = element("ul", { class: "tile-signals", "aria-label": "Signals" });
     parts.contact = element("span", { class: "contact" });
     parts.notes = element("span", { class: "tile-notes", hidden: "" });
-    const foot = element("div", { class: "tile-foot" }, parts.contact);
+    const foot = element("div", { class: "tile-foot" }, element("div", { class: "tile-news" }, parts.contact, parts.notes));
     if (demo === "true") foot.append(this.#actions(id, name));
-    foot.append(parts.notes);
     return element("li", { class: "tile", data: { state: "no_data", id } },
       element("div", { class: "tile-head" },
         element("h2", { class: "tile-name" },

@@ -1,7 +1,7 @@
 // One quantity over time, with the verdicts marked on it: a band where the model sees a fault, a triangle at each.
 
 import uPlot from "../vendor/uplot/uPlot.esm.js";
-import { number, time } from "./format.js";
+import { time } from "./format.js";
 import { calmRange } from "./sparkline.js";
 import { colour } from "./theme.js";
 
@@ -38,20 +38,20 @@ export class TimeChart {
     this.#plot = new uPlot({
       width: Math.max(host.clientWidth, 100),
       height: host.clientHeight,
-      padding: [8, 10, 0, 0],
+      padding: [8, null, 0, 0],
       legend: { show: false },
       select: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, sync: { key: SYNC }, points: { size: 8 } },
       scales: { y: { range: range ?? calmRange(0.12) } },
       axes: [
-        { ...axis((_plot, ticks) => ticks.map((tick) => time(tick * 1000)), 26), space: 84 },
-        { ...axis((_plot, ticks) => ticks.map((tick) => (fill ? `${Math.round(tick * 100)} %` : number(tick))), 54), space: 34 },
+        { ...axis((_plot, ticks) => ticks.map((tick) => time(tick * 1000)), 26), space: 72 },
+        { ...axis(fill ? (_plot, ticks) => ticks.map((tick) => `${Math.round(tick * 100)} %`) : null, 54), space: 34 },
       ],
       series: [{}, {
         stroke: () => colour.trace, width: 1.6, fill: fill ? () => colour.trace_soft : undefined, points: { show: false },
       }],
       hooks: {
-        drawClear: [(plot) => this.#bands(plot)],
+        drawClear: [(plot) => fill || this.#bands(plot)], // the curve of the probability says it itself
         draw: [(plot) => this.#marks(plot)],
         setCursor: [(plot) => this.#onCursor(plot.cursor.idx ?? null)],
       },
@@ -112,10 +112,12 @@ export class TimeChart {
       ctx.lineTo(bbox.left + bbox.width, y);
       ctx.stroke();
     }
-    ctx.fillStyle = colour.fault_solid;
+    ctx.fillStyle = colour.fault_mark;
+    const room = bbox.width / devicePixelRatio / Math.max(times.length, 1);
+    const size = Math.min(3.4, Math.max(1.6, room * 0.6)) * devicePixelRatio; // many verdicts, small marks
     this.#faults.forEach((fault, index) => {
       if (!fault || values[index] === null || values[index] === undefined) return;
-      triangle(ctx, plot.valToPos(times[index], "x", true), plot.valToPos(values[index], "y", true), 3.4 * devicePixelRatio);
+      triangle(ctx, plot.valToPos(times[index], "x", true), plot.valToPos(values[index], "y", true), size);
       ctx.fill();
     });
     ctx.restore();
