@@ -6,11 +6,15 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-__all__ = ["InfluxDB", "InfluxDBError"]
+__all__ = ["InfluxDB", "InfluxDBError", "InfluxDBUnreachableError"]
 
 
 class InfluxDBError(RuntimeError):
     """InfluxDB refused a statement, or was not there in time."""
+
+
+class InfluxDBUnreachableError(InfluxDBError):
+    """InfluxDB was not there in time."""
 
 
 class InfluxDB:
@@ -51,13 +55,16 @@ class InfluxDB:
         """Executes one statement and returns its series (name, columns, values), if any.
 
         Raises:
-            InfluxDBError: The server is not there, the user may not, or the statement failed.
+            InfluxDBUnreachableError: The server is not there.
+            InfluxDBError: The user may not, or the statement failed.
         """
         form = {"q": statement} | ({"db": database} if database else {})
         try:
             response = self._session.post(self._query_url, data=form, timeout=(5, self._timeout_s))
         except requests.RequestException as error:
-            raise InfluxDBError(f"InfluxDB cannot be reached at {self._query_url}: {error}") from error
+            raise InfluxDBUnreachableError(
+                f"InfluxDB cannot be reached at {self._query_url}: {error}"
+            ) from error
         try:
             body = response.json()
         except requests.JSONDecodeError:

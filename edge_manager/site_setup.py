@@ -11,7 +11,7 @@ import structlog
 
 from edge_manager.broker_users import update_password_file
 from edge_manager.credentials import MOSQUITTO, Account, make_missing, passwords_of
-from edge_manager.influxdb import InfluxDB, InfluxDBError
+from edge_manager.influxdb import InfluxDB, InfluxDBError, InfluxDBUnreachableError
 from edge_manager.secret_store import SecretStore
 from edge_manager.statements import fill_in, read_statements
 
@@ -74,6 +74,8 @@ def prepare_influxdb(
     make_admin, *make_others = users
     try:
         admin.execute(fill_in(make_admin, values))
+    except InfluxDBUnreachableError:
+        raise
     except InfluxDBError as error:
         raise InfluxDBError(
             f"{error}. If InfluxDB's data is older than the secrets (their volume was removed, the data's was"

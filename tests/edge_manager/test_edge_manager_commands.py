@@ -1,0 +1,75 @@
+"""The commands as people call them."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from edge_manager.commands import app
+from edge_manager.credentials import CREDENTIALS
+from tests.servers.site import Site
+from tests.servers.waiting import free_port
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def somewhere(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def test_show_prints_the_credential_and_nothing_else(somewhere: Site) -> None:
+    environment = {"FANWATCH_SECRETS_ROOT": str(somewhere.folder / "secrets")}
+    result = runner.invoke(app, ["show", "mqtt-legacy"], env=environment)
+    assert result.exit_code == 0
+    assert result.stdout == somewhere.mqtt_password("legacy") + "\n"
+
+
+def test_show_without_a_name_lists_every_credential_and_no_secret(somewhere: Site) -> None:
+    environment = {"FANWATCH_SECRETS_ROOT": str(somewhere.folder / "secrets")}
+    result = runner.invoke(app, ["show"], env=environment)
+    assert [line.split()[0] for line in result.stdout.splitlines()] == list(CREDENTIALS)
+    assert somewhere.mqtt_password("legacy") not in result.stdout
+
+
+def test_show_of_an_unknown_name_says_which_there_are() -> None:
+    result = runner.invoke(app, ["show", "root"])
+    assert result.exit_code == 2
+    assert "grafana" in result.stderr
+
+
+def test_show_before_setup_says_so(tmp_path: Path) -> None:
+    result = runner.invoke(app, ["show", "grafana"], env={"FANWATCH_SECRETS_ROOT": str(tmp_path)})
+    assert result.exit_code == 1
+    assert "run setup first" in result.stderr
+
+
+def _health(folder: Path, **state: str) -> tuple[int, str]:
+    secrets = folder / "secrets"
+    secrets.mkdir()
+    (secrets / "fanwatch_influxdb_password").write_text("x")
+    if state:
+        (folder / "state.json").write_text(json.dumps(state))
+    environment = {
+        "FANWATCH_SECRETS_DIR": str(secrets),
+        "FANWATCH_HISTORY_STATE_FILE": str(folder / "state.json"),
+        "FANWATCH_INFLUXDB_URL": f"http://127.0.0.1:{free_port()}",
+    }
+    result = runner.invoke(app, ["health"], env=environment)
+    return result.exit_code, result.stdout.strip()
+
+
+def test_health_fails_where_no_service_ran(tmp_path: Path) -> None:
+    assert _health(tmp_path) == (1, "InfluxDB has not answered yet")
+
+
+def test_health_passes_while_influxdb_answers(tmp_path: Path) -> None:
+    assert _health(tmp_path, answered_at=datetime.now(UTC).isoformat()) == (0, "the history service works")
+
+
+def test_health_fails_when_influxdb_has_been_silent(tmp_path: Path) -> None:
+    code, text = _health(tmp_path, answered_at=(datetime.now(UTC) - timedelta(minutes=5)).isoformat())
+    assert code == 1
+    assert "last answered 300 s ago" in text
