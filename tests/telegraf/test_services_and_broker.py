@@ -1,0 +1,108 @@
+"""What the services and the broker say of themselves, on its way into the measurements service and broker."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from tests.servers.influxdb import InfluxDB
+from tests.servers.mosquitto import Mosquitto
+from tests.servers.process import without_line
+from tests.servers.site import Site
+from tests.servers.telegraf import CONFIGURATION, Telegraf
+from tests.servers.waiting import wait_until
+
+
+@pytest.fixture(scope="module")
+def metrics_url() -> Iterator[str]:
+    """A service's /metrics, as prometheus-client writes it."""
+    registry = CollectorRegistry()
+    Counter("fanwatch_scored", "Readings.", registry=registry).inc(17)
+    Gauge("fanwatch_not_finite", "Not a number.", registry=registry).set(float("nan"))
+    Gauge("python_info", "The runtime's own.", registry=registry).set(1)
+    Gauge("labelled", "With a label of a name that means something here.", ["topic"], registry=registry).labels("x").set(2)
+    Histogram("fanwatch_seconds", "Latency.", buckets=(0.1, 1), registry=registry).observe(0.5)
+    server, _thread = start_http_server(0, addr="127.0.0.1", registry=registry)
+    yield f"http://127.0.0.1:{server.server_port}/metrics"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_services_figures_are_stored_as_floats_under_its_name(
+    new_site: Callable[[], Site], metrics_url: str
+) -> None:
+    site = new_site()
+    configuration = CONFIGURATION.read_text().replace('interval = "5s"', 'interval = "1s"', 1)
+    urls = dict.fromkeys(["predictor", "inference", "monitor"], metrics_url)
+    with Mosquitto(site) as broker, InfluxDB(site) as database:
+        database.prepare()
+        with Telegraf(broker, database, configuration=configuration, metrics_urls=urls) as telegraf:
+            wait_until(lambda: len(database.query('SELECT * FROM "service"')) >= 12, within_s=20, what="figures")
+            assert not [event for event in telegraf.events() if event.get("level") == "ERROR"]
+        rows = database.query('SELECT LAST("fanwatch_scored_total") FROM "service" GROUP BY "service"')
+        assert {row["service"]: row["last"] for row in rows} == dict.fromkeys(urls, 17)
+        types = {row["fieldKey"]: row["fieldType"] for row in database.query('SHOW FIELD KEYS FROM "service"')}
+        assert set(types.values()) == {"float"}
+        assert {"fanwatch_scored_total", "fanwatch_seconds_sum", "fanwatch_seconds_bucket", "labelled"} <= types.keys()
+        assert not [name for name in types if name.startswith("python_") or name.endswith("_created")]
+
+
+@pytest.mark.parametrize("shipped", [True, False], ids=["shipped", "without_omit_hostname"])
+def test_no_figure_carries_the_name_of_the_container(
+    new_site: Callable[[], Site], metrics_url: str, shipped: bool
+) -> None:
+    site = new_site()
+    configuration = CONFIGURATION.read_text() if shipped else without_line(CONFIGURATION, "omit_hostname = true")
+    configuration = configuration.replace('interval = "5s"', 'interval = "1s"', 1)
+    with Mosquitto(site) as broker, InfluxDB(site) as database:
+        database.prepare()
+        urls = {"predictor": metrics_url}
+        with Telegraf(broker, database, configuration=configuration, metrics_urls=urls):
+            wait_until(lambda: database.query('SHOW TAG KEYS FROM "service"'), within_s=20, what="figures")
+        tags = {row["tagKey"] for row in database.query('SHOW TAG KEYS FROM "service"')}
+    assert ("host" in tags) is not shipped
+    assert tags - {"host"} <= {"service", "le", "topic"}
+
+
+def test_a_services_status_is_stored_under_its_name(
+    mosquitto: Mosquitto, influxdb: InfluxDB, telegraf: Telegraf
+) -> None:
+    last = 'SELECT LAST("online") FROM "service" GROUP BY "service"'
+
+    def online() -> dict[str, float]:
+        return {row["service"]: row["last"] for row in influxdb.query(last)}
+
+    with mosquitto.connect("monitor") as monitor, mosquitto.connect("predictor") as predictor:
+        monitor.publish("fan/status/monitor", '{"status":"online"}', retain=True)
+        predictor.publish("fan/status/predictor", "online", retain=True)  # not as the contract says: dropped
+        wait_until(lambda: online() == {"monitor": 1}, within_s=20, what="the monitor to be online")
+        monitor.publish("fan/status/monitor", '{"status":"offline"}', retain=True)
+        wait_until(lambda: online() == {"monitor": 0}, within_s=20, what="the monitor to be offline")
+        monitor.publish("fan/status/monitor", b"", retain=True)
+        predictor.publish("fan/status/predictor", b"", retain=True)
+
+
+def test_the_brokers_own_figures_are_stored_as_numbers(
+    mosquitto: Mosquitto, influxdb: InfluxDB, telegraf: Telegraf
+) -> None:
+    wanted = {
+        "uptime",
+        "clients_total",
+        "clients_active",
+        "messages_received",
+        "messages_sent",
+        "publish_messages_received",
+        "publish_messages_sent",
+        "publish_messages_dropped",
+        "load_publish_received_1min",
+        "store_messages_count",
+        "store_messages_bytes",
+        "heap_current",
+    }
+
+    def types() -> dict[str, str]:
+        return {row["fieldKey"]: row["fieldType"] for row in influxdb.query('SHOW FIELD KEYS FROM "broker"')}
+
+    wait_until(lambda: wanted <= types().keys(), within_s=30, what=f"the fields {wanted}")
+    assert set(types().values()) == {"float"}
+    assert influxdb.query('SHOW TAG KEYS FROM "broker"') == []
