@@ -82,7 +82,9 @@ def check_target(folder: Path, *, overwrite: bool) -> None:
         BundleError: The folder is there already and overwrite is false, or it holds something else than a bundle.
     """
     if folder.exists() and not overwrite:
-        raise BundleError(f"{folder} is there already; choose another --out, or pass --overwrite to replace it")
+        raise BundleError(
+            f"{folder} is there already; choose another --out, or pass --overwrite to replace it"
+        )
     if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST_FILE).is_file():
         raise BundleError(f"{folder} holds no {MANIFEST_FILE}: it is no bundle and is not replaced")
 

@@ -29,7 +29,9 @@ DataFile = Annotated[
     ),
 ]
 Rows = Annotated[int, typer.Option(min=1000, help="Rows to generate, where no file is given.")]
-Seed = Annotated[int, typer.Option(help="Of all that is left to chance; the same seed gives the same figures.")]
+Seed = Annotated[
+    int, typer.Option(help="Of all that is left to chance; the same seed gives the same figures.")
+]
 
 
 @app.command()
@@ -57,11 +59,14 @@ def train(
     seed: Seed = 1,
     out: Annotated[Path, typer.Option(help="Folder of the bundle.")] = Path("models/fan"),
     report: Annotated[
-        Path | None, typer.Option(help="Folder of the plots and metrics.json; reports/NAME-VERSION if not given.")
+        Path | None,
+        typer.Option(help="Folder of the plots and metrics.json; reports/NAME-VERSION if not given."),
     ] = None,
     name: Annotated[str, typer.Option(help=f"Of the model, {MODEL_NAME_PATTERN}")] = "fan",
     version: Annotated[str, typer.Option(help="Of the model; verdicts carry it as NAME:VERSION.")] = "1",
-    threshold: Annotated[float, typer.Option(min=0, max=1, help="Probability from which on it is a fault.")] = 0.5,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Probability from which on it is a fault.")
+    ] = 0.5,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the data.")] = 40,
     overwrite: Overwrite = False,  # noqa: FBT002
 ) -> None:

@@ -129,7 +129,10 @@ def read_csv(path: Path, specs: Sequence[SignalSpec] = FAN_SIGNALS, label: str =
             f"{_MINIMUM_ROWS} rows and both kinds"
         )
     return DataSet(
-        np.column_stack(values[:-1]), labels, hashlib.sha256(content).hexdigest(), f"{path.name}, {len(labels)} rows"
+        np.column_stack(values[:-1]),
+        labels,
+        hashlib.sha256(content).hexdigest(),
+        f"{path.name}, {len(labels)} rows",
     )
 
 

@@ -45,7 +45,8 @@ class UniformBox:
 
     def holds(self, signals: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
         """Which rows of signals [n, k] lie inside, bounds included: [n]."""
-        return np.all((signals >= self.low) & (signals <= self.high), axis=1)
+        inside: npt.NDArray[np.bool_] = np.all((signals >= self.low) & (signals <= self.high), axis=1)
+        return inside
 
     @property
     def density(self) -> float:

@@ -23,9 +23,7 @@ def reliability(
     """The non-empty ones of equally wide bins of probability; labels and probabilities are [n]."""
     index = np.minimum((probabilities * bins).astype(np.int64), bins - 1)
     return [
-        ReliabilityBin(
-            int(mask.sum()), float(probabilities[mask].mean()), float(labels[mask].mean())
-        )
+        ReliabilityBin(int(mask.sum()), float(probabilities[mask].mean()), float(labels[mask].mean()))
         for mask in (index == number for number in range(bins))
         if mask.any()
     ]

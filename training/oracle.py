@@ -10,9 +10,7 @@ class UnknownToTheOracle(ValueError):  # noqa: N818 - it names the rows
     """Rows that neither distribution can have produced."""
 
 
-def fault_posterior(
-    signals: npt.NDArray[np.float64], faulty_share: float = 0.5
-) -> npt.NDArray[np.float64]:
+def fault_posterior(signals: npt.NDArray[np.float64], faulty_share: float = 0.5) -> npt.NDArray[np.float64]:
     """Probability of a fault given one reading, when the two distributions are known (the box test).
 
     Derivation. A healthy reading is uniform in a box H, a faulty one in a box F (training.fan), so their densities are

@@ -85,7 +85,9 @@ def run(order: Order, recipe: Recipe, *, progress: bool = True) -> Evaluation:
             "rows_fitted": len(parts.fit),
             "rows_calibrated": len(parts.validation),
             "litert_largest_difference": float(abs(served - result.probabilities).max()),
-            "versions": {name: installed_version(name) for name in ("keras", "ai-edge-litert", "numpy", "scikit-learn")},
+            "versions": {
+                name: installed_version(name) for name in ("keras", "ai-edge-litert", "numpy", "scikit-learn")
+            },
         },
     )
     return result

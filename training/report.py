@@ -90,7 +90,9 @@ def _scatter(data: DataSet, signals: Sequence[SignalSpec]) -> Figure:
     figure, axes = _axes(title, *(f"{names[i]} ({signals[i].unit})" for i in (x, y)))
     for label, name, colour, marker in ((0, "healthy", _HEALTHY, "o"), (1, "faulty", _FAULTY, "^")):
         rows = data.signals[data.labels == label][:_SCATTER_ROWS]
-        axes.scatter(rows[:, x], rows[:, y], s=9, alpha=0.5, c=colour, marker=marker, label=name, linewidths=0)
+        axes.scatter(
+            rows[:, x], rows[:, y], s=9, alpha=0.5, c=colour, marker=marker, label=name, linewidths=0
+        )
     axes.legend(loc="upper right", framealpha=0.9, markerscale=2.5)
     return figure
 
@@ -104,16 +106,16 @@ def _roc(evaluation: Evaluation) -> Figure:
     false_alarms, found, _ = roc_curve(evaluation.labels, evaluation.probabilities)
     axes.plot(false_alarms, found, color=_FAULTY, label=f"model, AUC {evaluation.model['auc']:.4f}")
     axes.plot([0, 1], [0, 1], "--", color=_REFERENCE, label="by chance, AUC 0.5")
-    _mark_threshold(
-        axes, evaluation, evaluation.model["false_alarm_rate"], evaluation.model["recall"]
-    )
+    _mark_threshold(axes, evaluation, evaluation.model["false_alarm_rate"], evaluation.model["recall"])
     _note_oracle(axes, evaluation, "auc", "AUC")
     return figure
 
 
 def _precision_recall(evaluation: Evaluation) -> Figure:
     figure, axes = _axes(
-        "Precision and recall", "recall (share of faulty readings found)", "precision (share of alarms that are right)"
+        "Precision and recall",
+        "recall (share of faulty readings found)",
+        "precision (share of alarms that are right)",
     )
     precision, recall, _ = precision_recall_curve(evaluation.labels, evaluation.probabilities)
     figure_name = "average_precision"

@@ -1,0 +1,82 @@
+"""The scoring service's settings, read from the environment once."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from contract.identity import ModelName
+
+RuntimeName = Literal["litert", "tensorflow"]
+
+_MEMORY_FILES = Path("/dev/shm")  # noqa: S108 - the kernel's shared memory, used through mkstemp and mkdtemp only
+
+
+def _scratch() -> Path:
+    if _MEMORY_FILES.is_dir() and os.access(_MEMORY_FILES, os.W_OK):
+        return _MEMORY_FILES
+    return Path(tempfile.gettempdir())
+
+
+class InferenceSettings(BaseSettings):
+    """Each field is variable FANWATCH_<NAME>; a secret would be the file fanwatch_<name> in the secrets folder."""
+
+    model_config = SettingsConfigDict(env_prefix="FANWATCH_", extra="ignore", protected_namespaces=())
+
+    models_dir: Path = Field(default=Path("models"), description="Folder that holds one folder a bundle.")
+    model_name: ModelName = Field(default="fan", description="The bundle to serve: its folder's name.")
+    runtime: RuntimeName = Field(
+        default="litert",
+        description="What computes: litert (47 MB, model.tflite) or tensorflow (the extra of that name, 670 MB, "
+        "ten seconds to start, model.keras).",
+    )
+    listen_host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    listen_port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes any.")
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Processes. One answers 300,000 rows a second in batches; more help many small callers.",
+    )
+    threads: int = Field(
+        default=4, ge=1, le=64, description="Threads of a process: so many requests are answered at a time."
+    )
+    max_body_bytes: int = Field(
+        default=8 * 1024 * 1024,
+        ge=1024,
+        description="A larger request is refused (413) without being parsed.",
+    )
+    max_rows: int = Field(
+        default=10_000,
+        ge=1,
+        description="Rows in one request; more are refused (413). Bounds the answer's time.",
+    )
+    keep_alive_s: int = Field(
+        default=75,
+        ge=1,
+        description="Seconds for which an idle connection is kept. Shorter than a caller's pause between requests "
+        "makes it connect anew each time.",
+    )
+    stop_s: int = Field(
+        default=8,
+        ge=0,
+        description="Seconds after SIGTERM in which requests in flight may still be answered.",
+    )
+    scratch_dir: Path = Field(
+        default_factory=_scratch,
+        description="Small files of the running service (heartbeats, counters shared by the workers). Memory is "
+        "best: /dev/shm where it is there, so that the root filesystem may be read-only.",
+    )
+
+    @classmethod
+    def read(cls) -> Self:
+        """Read the environment and the secrets folder (FANWATCH_SECRETS_DIR).
+
+        Raises:
+            pydantic.ValidationError: A variable does not have the form that its field asks for.
+        """
+        folder = os.environ.get("FANWATCH_SECRETS_DIR")
+        return cls(_secrets_dir=folder) if folder else cls()
