@@ -12,6 +12,7 @@ at most 100 messages are in flight to a subscriber, and a listener speaks either
 ``python -m demo.broker FILE`` runs rumqttd with a configuration file, until SIGTERM.
 """
 
+import logging
 import os
 import re
 import shutil
@@ -130,6 +131,9 @@ def run_embedded(file: Path) -> int:
     """Run rumqttd until SIGTERM or SIGINT; 1 when it ends by itself."""
     from iotcore import IotCoreBroker  # noqa: PLC0415 - compiled code, not needed where Mosquitto is
 
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # rumqttd wraps every packet in a span of level ERROR, which is a log line for every message.
+    logging.getLogger("rumqttd").setLevel(logging.CRITICAL)
     broker = IotCoreBroker(config_path=str(file))
     try:
         broker.check_ports()

@@ -32,7 +32,7 @@ WEAR_END = np.array([400.0, 55.0, 250.0, 60.0])
 """... and ends in the worst corner of the faulty box."""
 WEAR_NOISE = np.abs(WEAR_END - WEAR_START) * 0.03
 """Standard deviation of the noise on it: 3 % of the way from start to end."""
-SEIZED = np.array([0.0, 55.0, 100.0, 60.0])
+SEIZED = np.array([0.0, 55.0, 0.0, 60.0])
 """Worn out: the rotor stands still, so nothing shakes, and the motor, still powered, is hot and hums."""
 DEFAULT_WEAR_S = 600.0
 
