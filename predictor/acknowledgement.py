@@ -24,6 +24,9 @@ class AcknowledgementWindow:
     def __len__(self) -> int:
         return len(self._in_order)
 
+    def __contains__(self, verdict_mid: int) -> bool:
+        return verdict_mid in self._by_verdict
+
     def add(self, reading_mid: int, verdict_mid: int) -> None:
         """A reading, in order of arrival, and the packet identifier of what was published for it."""
         pending = _Pending(reading_mid)

@@ -146,6 +146,11 @@ class BrokerSession:
         Raises:
             RefusedByBroker: The broker did not take what was published.
         """
+        if confirmation.failure is not None and confirmation.mid not in self._window:
+            _LOG.warning(
+                "broker_refused_message", reason=confirmation.failure
+            )  # our status, or a reading at QoS 0
+            return
         if confirmation.failure is not None:
             raise RefusedByBroker(
                 f"the broker refused a verdict: {confirmation.failure}; "

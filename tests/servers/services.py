@@ -1,0 +1,95 @@
+"""Our own services as processes of the tests, on the real broker of a site."""
+
+import sys
+
+import requests
+
+from tests.servers.mosquitto import Mosquitto
+from tests.servers.process import REPOSITORY, ServerProcess
+from tests.servers.site import Site
+from tests.servers.waiting import free_port
+
+
+class Inference(ServerProcess):
+    """The scoring service with the committed model.
+
+    Args:
+        site: Where it keeps its log.
+        settings: FANWATCH_ variables that differ from the defaults, without the prefix.
+        name: Another than "inference" for a second one on the same site.
+    """
+
+    def __init__(
+        self, site: Site, settings: dict[str, str] | None = None, *, name: str = "inference"
+    ) -> None:
+        super().__init__(name, site.folder / name)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._settings = {"MODELS_DIR": str(REPOSITORY / "models")} | (settings or {})
+
+    def command(self) -> list[str]:
+        """The service."""
+        return [sys.executable, "-m", "inference"]
+
+    def environment(self) -> dict[str, str]:
+        """Its settings."""
+        settings = self._settings | {"LISTEN_PORT": str(self.port)}
+        return {"PYTHONPATH": str(REPOSITORY)} | {
+            f"FANWATCH_{name}": value for name, value in settings.items()
+        }
+
+    def is_ready(self) -> bool:
+        """Whether a model is loaded and has scored a row."""
+        return requests.get(f"{self.url}/v2/health/ready", timeout=2).ok
+
+
+class Predictor(ServerProcess):
+    """A predictor between a broker and a scoring service.
+
+    Args:
+        mosquitto: The broker, whose site has the predictor's password.
+        inference_url: The scoring service.
+        settings: FANWATCH_ variables that differ from the defaults, without the prefix.
+    """
+
+    def __init__(
+        self, mosquitto: Mosquitto, inference_url: str, settings: dict[str, str] | None = None
+    ) -> None:
+        name = (settings or {}).get("CLIENT_ID", "predictor")
+        super().__init__(name, mosquitto.site.folder / name)
+        self.health_port = free_port()
+        self.health_url = f"http://127.0.0.1:{self.health_port}"
+        self._settings = {
+            "MQTT_HOST": mosquitto.host,
+            "MQTT_PORT": str(mosquitto.port),
+            "MQTT_USERNAME": "predictor",
+            "INFERENCE_URL": inference_url,
+            "SECRETS_DIR": str(mosquitto.site.secrets_of("predictor")),
+        } | (settings or {})
+
+    def command(self) -> list[str]:
+        """The service."""
+        return [sys.executable, "-m", "predictor"]
+
+    def environment(self) -> dict[str, str]:
+        """Its settings."""
+        settings = self._settings | {"LISTEN_PORT": str(self.health_port)}
+        return {"PYTHONPATH": str(REPOSITORY)} | {
+            f"FANWATCH_{name}": value for name, value in settings.items()
+        }
+
+    def is_ready(self) -> bool:
+        """Whether it has its connection to the broker."""
+        return self.metric("fanwatch_predictor_connected") == 1
+
+    def metric(self, name: str) -> float:
+        """A figure of its /metrics: the sum over its labels."""
+        lines = requests.get(f"{self.health_url}/metrics", timeout=2).text.splitlines()
+        return sum(
+            float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name
+        )
+
+    def complaint(self) -> str | None:
+        """What its health check complains of; None when it is well."""
+        answer: str | None = requests.get(f"{self.health_url}/health", timeout=2).json()["complaint"]
+        return answer
