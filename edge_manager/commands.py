@@ -71,21 +71,27 @@ def setup() -> None:
 
 @app.command()
 def show(
-    name: Annotated[str | None, typer.Argument(help="The credential; without it, the list of all.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="The credentials; without any, the list of all.")
+    ] = None,
 ) -> None:
-    """Prints one credential, and nothing else, so that a script can use it."""
-    if name is None:
+    """Prints credentials, one a line and nothing else, so that a script can use them."""
+    if not names:
         for credential in CREDENTIALS.values():
             typer.echo(f"{credential.name:20} {credential.purpose}")
         return
-    if name not in CREDENTIALS:
-        typer.echo(f"error: no credential {name!r}; there are {', '.join(CREDENTIALS)}", err=True)
+    unknown = [name for name in names if name not in CREDENTIALS]
+    if unknown:
+        typer.echo(f"error: no credential {unknown[0]!r}; there are {', '.join(CREDENTIALS)}", err=True)
         raise typer.Exit(2)
+    store = SecretStore(SetupSettings().secrets_root)
     try:
-        typer.echo(password_of(SecretStore(SetupSettings().secrets_root), CREDENTIALS[name]))
+        passwords = [password_of(store, CREDENTIALS[name]) for name in names]
     except (LookupError, PermissionError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
+    for password in passwords:
+        typer.echo(password)
 
 
 @app.command()

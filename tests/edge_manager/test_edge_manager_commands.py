@@ -25,6 +25,8 @@ def test_show_prints_the_credential_and_nothing_else(somewhere: Site) -> None:
     result = runner.invoke(app, ["show", "mqtt-legacy"], env=environment)
     assert result.exit_code == 0
     assert result.stdout == somewhere.mqtt_password("legacy") + "\n"
+    result = runner.invoke(app, ["show", "mqtt-probe", "influxdb-admin"], env=environment)
+    assert result.stdout.split() == [somewhere.mqtt_password("probe"), somewhere.influxdb_password("admin")]
 
 
 def test_show_without_a_name_lists_every_credential_and_no_secret(somewhere: Site) -> None:

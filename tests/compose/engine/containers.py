@@ -95,9 +95,15 @@ class Stack:
         known = json.loads(docker("inspect", *ids).stdout)
         return {container["Config"]["Labels"]["com.docker.compose.service"]: container for container in known}
 
+    def passwords(self, *names: str) -> list[str]:
+        """Credentials, by the command that the README gives people."""
+        shown = self.compose("run", "--rm", "--no-deps", "-T", "setup", "show", *names).splitlines()
+        assert len(shown) == len(names)
+        return shown
+
     def password(self, name: str) -> str:
-        """A credential, by the command that the README gives people."""
-        return self.compose("run", "--rm", "--no-deps", "-T", "setup", "show", name).strip()
+        """One credential."""
+        return self.passwords(name)[0]
 
     def query(self, statement: str) -> list[dict[str, Any]]:
         """The rows of one InfluxQL statement, time in nanoseconds."""
