@@ -1,8 +1,8 @@
 """The committed alert rules, and what Grafana does with their queries and expressions.
 
-Source: the documentation of Grafana's server-side expressions. A query gives one series for each set of labels; "reduce"
-makes one number of each; "math" and "threshold" work label set by label set and give 1 or 0, and a math of two variables
-keeps the label sets that both have.
+Source: the documentation of Grafana's server-side expressions. A query gives one series for each set of labels;
+"reduce" makes one number of each; "math" and "threshold" work label set by label set and give 1 or 0, and a math of two
+variables keeps the label sets that both have.
 """
 
 import operator

@@ -1,7 +1,8 @@
 """What Grafana puts in place of variables and macros before a query reaches InfluxDB.
 
-Sources: the InfluxDB data source of Grafana (its backend replaces $timeFilter, $__interval and $__interval_ms; variables are
-replaced in the browser), and the documentation of variable formats ("regex", "raw") and of the interval of a panel.
+Sources: the InfluxDB data source of Grafana (its backend replaces $timeFilter, $__interval and $__interval_ms;
+variables are replaced in the browser), and the documentation of variable formats ("regex", "raw") and of the interval
+of a panel.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Whether JSON is what the typed models of Grafana's SDK describe.
 
-The SDK's from_json takes any value and forgets unknown keys, so loading alone shows little. Here every key must survive the
-way into the model and back, and every attribute must have the type that the model declares.
+The SDK's from_json takes any value and forgets unknown keys, so loading alone shows little. Here every key must survive
+the way into the model and back, and every attribute must have the type that the model declares.
 """
 
 import enum
@@ -24,24 +24,19 @@ def misfits(model: type[Any], data: dict[str, Any]) -> list[str]:
     return [*_forgotten(data, back, ""), *_mistyped(loaded, "")]
 
 
-def _forgotten(ours: Any, theirs: Any, place: str) -> Iterator[str]:
-    if isinstance(ours, dict):
-        for key, value in ours.items():
-            if not isinstance(theirs, dict) or key not in theirs:
-                yield f"{place}.{key}: unknown"
-            else:
-                yield from _forgotten(value, theirs[key], f"{place}.{key}")
-    elif isinstance(ours, list):
-        if not isinstance(theirs, list) or len(theirs) != len(ours):
-            yield f"{place}: not a list of {len(ours)}"
-        else:
-            for index, value in enumerate(ours):
-                yield from _forgotten(value, theirs[index], f"{place}[{index}]")
+def _forgotten(ours: object, theirs: object, place: str) -> Iterator[str]:
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        yield from (f"{place}.{key}: unknown" for key in ours.keys() - theirs.keys())
+        for key in ours.keys() & theirs.keys():
+            yield from _forgotten(ours[key], theirs[key], f"{place}.{key}")
+    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        for index, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+            yield from _forgotten(one, other, f"{place}[{index}]")
     elif ours != theirs:
         yield f"{place}: {ours!r} became {theirs!r}"
 
 
-def _mistyped(value: Any, place: str) -> Iterator[str]:
+def _mistyped(value: object, place: str) -> Iterator[str]:
     """Checks the attributes of a model against the annotations of its class, and goes into the models it holds."""
     if isinstance(value, list):
         for index, item in enumerate(value):
@@ -54,10 +49,8 @@ def _mistyped(value: Any, place: str) -> Iterator[str]:
             yield from _mistyped(attribute, f"{place}.{name}")
 
 
-def _fits(value: Any, expected: Any) -> bool:
+def _fits(value: object, expected: object) -> bool:
     origin, arguments = typing.get_origin(expected), typing.get_args(expected)
-    if expected is Any or expected is object:
-        return True
     if origin in {typing.Union, types.UnionType}:
         return any(_fits(value, argument) for argument in arguments)
     if origin is typing.Literal:
@@ -66,16 +59,18 @@ def _fits(value: Any, expected: Any) -> bool:
         return isinstance(value, list) and all(_fits(item, arguments[0]) for item in value)
     if origin is dict:
         return isinstance(value, dict) and all(_fits(item, arguments[1]) for item in value.values())
-    if isinstance(expected, type) and issubclass(expected, enum.Enum):
-        return any(value == member.value for member in expected)
-    if expected is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if expected is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if isinstance(value, dict) and _is_model(expected):
-        return not misfits(expected, value)  # the SDK leaves some lists of models as they are
-    return isinstance(value, expected) if isinstance(expected, type) else True
+    return not isinstance(expected, type) or _is_a(value, expected)
 
 
-def _is_model(kind: Any) -> bool:
-    return isinstance(kind, type) and kind.__module__.startswith("grafana_foundation_sdk.models")
+def _is_a(value: object, kind: type[Any]) -> bool:
+    if issubclass(kind, enum.Enum):
+        return any(value == member.value for member in kind)
+    if isinstance(value, bool):
+        return kind in {bool, object}
+    if isinstance(value, dict) and _is_model(kind):
+        return not misfits(kind, value)  # the SDK leaves some lists of models as they are
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
+def _is_model(kind: type[Any]) -> bool:
+    return kind.__module__.startswith("grafana_foundation_sdk.models")

@@ -1,0 +1,186 @@
+"""A plant whose data has come the real way: broker, Telegraf, InfluxDB; with a past of its services written beside it.
+
+Readings and verdicts carry times of the last minutes and hours, so their past comes the real way too. What Telegraf
+asks of services and broker is always of now: one real answer of each is stored, and written again at earlier times with
+smaller counters, so that the shape is Telegraf's and the tests need not run for a quarter of an hour.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Gauge, start_http_server
+
+from contract.rejection import Reason
+from edge_manager.statements import fill_in, read_statements
+from predictor.metrics import PredictorMetrics
+from tests.servers.influxdb import SCHEMA, InfluxDB, nanoseconds
+from tests.servers.mosquitto import Mosquitto
+from tests.servers.readings import reading, verdict
+from tests.servers.site import Site
+from tests.servers.telegraf import Telegraf
+from tests.servers.waiting import free_port, wait_until
+
+HEALTHY, BROKEN, SILENT, ODD_NAME = "1", "5", "3", "hall-2.fan_6"
+FANS = (HEALTHY, SILENT, BROKEN, ODD_NAME)
+
+MINUTES_AGO = 20
+STEP = timedelta(seconds=2)
+AHEAD = timedelta(minutes=3)
+"""Readings reach a little into the future, so that a slow test still finds some in the last seconds."""
+BREAKS_AGO = timedelta(minutes=5)
+FALLS_SILENT_AGO = timedelta(minutes=2)
+HOURS_AGO = 3
+
+PAST_STEP_S = 5
+PAST_STEPS = 200
+IDLE_STEPS = 24
+"""The predictor has had nothing to do for the last two minutes."""
+
+
+@contextmanager
+def running_plant(site: Site) -> Iterator[InfluxDB]:
+    """The database of the plant, filled; its servers run as long as the block."""
+    with ExitStack() as stack:
+        broker = stack.enter_context(Mosquitto(site))
+        database = stack.enter_context(InfluxDB(site))
+        database.prepare()
+        urls = {name: _serve(registry, stack) for name, registry in _registries().items()}
+        now = datetime.now(UTC)
+        stack.enter_context(Telegraf(broker, database, metrics_urls=urls))
+        _publish_statuses(broker)
+        count = _publish_readings(broker, now)
+        for measurement in ("telemetry", "anomaly"):
+            _wait_stored(database, measurement, count)
+        _wait_services_and_broker(database)
+        for measurement in ("service", "broker"):
+            _write_the_past(database, measurement, now)
+        _fill_history(database, now)
+        yield database
+
+
+def _registries() -> dict[str, CollectorRegistry]:
+    predictor = PredictorMetrics()
+    predictor.received.inc(10_000)
+    predictor.verdicts.inc(9_900)
+    predictor.rejected.labels(reason=Reason.OUT_OF_RANGE).inc(60)
+    predictor.rejected.labels(reason=Reason.NOT_A_READING).inc(40)
+    predictor.scoring_failures.inc(20)
+    predictor.pending.set(12)
+    predictor.connected.set(1)
+    for seconds, times in ((0.03, 600), (0.08, 350), (0.4, 50)):
+        for _ in range(times):
+            predictor.reading_to_verdict.observe(seconds)
+    for _ in range(500):
+        predictor.scoring_seconds.observe(0.02)
+        predictor.batch_readings.observe(20)
+    monitor, inference = CollectorRegistry(), CollectorRegistry()
+    Gauge("fanwatch_monitor_connected", "As monitor/metrics.py names it.", registry=monitor).set(1)
+    Gauge("fanwatch_inference_ready", "As the scoring service names it.", registry=inference).set(1)
+    return {"predictor": predictor.registry, "monitor": monitor, "inference": inference}
+
+
+def _serve(registry: CollectorRegistry, stack: ExitStack) -> str:
+    port = free_port()
+    server, thread = start_http_server(port, "127.0.0.1", registry)
+    stack.callback(thread.join)
+    stack.callback(server.server_close)
+    stack.callback(server.shutdown)
+    return f"http://127.0.0.1:{port}/metrics"
+
+
+def _publish_statuses(broker: Mosquitto) -> None:
+    for service in ("predictor", "monitor", "simulator"):
+        with broker.connect(service) as connection:
+            connection.publish(f"fan/status/{service}", '{"status":"online"}', retain=True)
+
+
+def _publish_readings(broker: Mosquitto, now: datetime) -> int:
+    """Publishes readings and their verdicts; the number of each."""
+    minutes = timedelta(minutes=MINUTES_AGO)
+    moments = [now - minutes + STEP * n for n in range(int((minutes + AHEAD) / STEP))]
+    earlier = [now - timedelta(minutes=m) for m in range(MINUTES_AGO + 1, HOURS_AGO * 60)]
+    readings: list[tuple[str, bytes | str]] = []
+    verdicts: list[tuple[str, bytes | str]] = []
+    for fan in FANS:
+        for seq, at in enumerate([*reversed(earlier), *moments]):
+            if fan == SILENT and at > now - FALLS_SILENT_AGO:
+                continue
+            # One faulty reading in eleven looks healthy, and a healthy one in three hundred faulty.
+            broken = fan == BROKEN and at > now - BREAKS_AGO
+            fault = int(seq % 11 != 0) if broken else int(seq % 300 == 299)
+            signals = {"rotation": 460.0 if broken else 600.0, "temperature": 40.5, "sound": 48.5, "seq": seq}
+            said = {"fault": fault, "probability": 0.96 if fault else 0.04}
+            readings.append((f"fan/messages/{fan}", reading(fan, at, **signals)))
+            verdicts.append((f"fan/anomaly/{fan}", verdict(fan, at, **signals, **said)))
+    with broker.connect("simulator") as simulator:
+        simulator.publish_all(readings)
+    with broker.connect("predictor") as predictor:
+        predictor.publish_all(verdicts)
+    return len(readings)
+
+
+def _wait_stored(database: InfluxDB, measurement: str, count: int) -> None:
+    def stored() -> bool:
+        rows = database.query(f'SELECT count("seq") FROM "{measurement}"')
+        return bool(rows) and rows[0]["count"] >= count
+
+    wait_until(stored, within_s=60, what=f"{count} points of {measurement}")
+
+
+def _wait_known(database: InfluxDB, measurement: str, field: str) -> None:
+    statement = f'SELECT last("{field}") FROM "{measurement}"'
+    wait_until(lambda: database.query(statement), within_s=60, what=f"{field} in {measurement}")
+
+
+def _wait_services_and_broker(database: InfluxDB) -> None:
+    wanted: Sequence[tuple[str, str]] = (
+        ("service", "fanwatch_predictor_pending_readings"),
+        ("service", "fanwatch_monitor_connected"),
+        ("service", "fanwatch_inference_ready"),
+        ("service", "online"),
+        ("broker", "uptime"),
+        ("broker", "publish_messages_dropped"),
+        ("broker", "clients_active"),
+        ("broker", "store_messages_count"),
+        ("broker", "load_publish_received_1min"),
+        ("broker", "load_publish_sent_1min"),
+        ("broker", "load_publish_dropped_1min"),
+    )
+    for measurement, field in wanted:
+        _wait_known(database, measurement, field)
+
+
+def _write_the_past(database: InfluxDB, measurement: str, now: datetime) -> None:
+    newest: dict[tuple[tuple[str, str], ...], dict[str, float]] = {}
+    for row in database.query(f'SELECT * FROM "{measurement}"'):
+        tags = tuple(
+            sorted((key, value) for key, value in row.items() if isinstance(value, str) and key != "name")
+        )
+        fields = {
+            key: float(value)
+            for key, value in row.items()
+            if isinstance(value, int | float) and key not in {"time", "online"}
+        }
+        newest.setdefault(tags, {}).update(fields)
+    lines = []
+    for back in range(1, PAST_STEPS):
+        time = nanoseconds(now - timedelta(seconds=back * PAST_STEP_S))
+        part = min(1, 1 - (back - IDLE_STEPS) / PAST_STEPS)
+        for tags, fields in newest.items():
+            if fields:
+                key = ",".join([measurement, *(f"{name}={value}" for name, value in tags)])
+                lines.append(f"{key} {','.join(f'{n}={v * part}' for n, v in fields.items())} {time}")
+    response = database.write(lines)
+    assert response.status_code == 204, response.text
+
+
+def _fill_history(database: InfluxDB, now: datetime) -> None:
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    stretch: dict[str, Any] = {
+        "from": (hour - timedelta(hours=HOURS_AGO)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "to": hour.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    for statement in read_statements((SCHEMA / "backfill.influxql").read_text()):
+        database.query(fill_in(statement, stretch))

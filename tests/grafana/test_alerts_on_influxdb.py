@@ -1,0 +1,174 @@
+"""Every alert rule, on a real InfluxDB, with data on which it must fire and with data on which it must not.
+
+Windows end when the query runs. So data that must be there then is written into the future as well, and data that must
+not is kept well away from the edge: a slow machine changes no outcome.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.grafana.alert_rules import evaluate, rule
+from tests.grafana.plant import BROKEN, HEALTHY, ODD_NAME, SILENT
+from tests.servers.influxdb import InfluxDB, nanoseconds
+from tests.servers.site import Site
+
+FAULT, QUIET = rule("fanwatch-fan-fault"), rule("fanwatch-fan-silent")
+DOWN, OFFLINE = rule("fanwatch-service-down"), rule("fanwatch-service-offline")
+BROKER_SILENT, DROPPED = rule("fanwatch-broker-silent"), rule("fanwatch-broker-dropped")
+
+AHEAD_S = 200
+HEARTBEATS = {
+    "predictor": "fanwatch_predictor_pending_readings",
+    "inference": "fanwatch_inference_ready",
+    "monitor": "fanwatch_monitor_connected",
+}
+
+
+@pytest.fixture
+def influxdb(new_site: Callable[[], Site]) -> Iterator[InfluxDB]:
+    """A database of this test alone: the rules look at everything there is."""
+    with InfluxDB(new_site()) as server:
+        server.prepare()
+        yield server
+
+
+def write(influxdb: InfluxDB, series: str, fields: dict[int, str]) -> None:
+    """Writes points of one series; each at its number of seconds from now."""
+    now = datetime.now(UTC)
+    lines = [f"{series} {field} {nanoseconds(now + timedelta(seconds=s))}" for s, field in fields.items()]
+    response = influxdb.write(lines)
+    assert response.status_code == 204, response.text
+
+
+def verdicts(influxdb: InfluxDB, fan: str, said: dict[int, int]) -> None:
+    write(influxdb, f"anomaly,deviceID={fan}", {s: f"fault={fault}.0" for s, fault in said.items()})
+
+
+def readings(influxdb: InfluxDB, fan: str, *seconds: int) -> None:
+    write(influxdb, f"telemetry,deviceID={fan}", dict.fromkeys(seconds, "rotation=600.0"))
+
+
+class TestFanAtFault:
+    def test_a_broken_fan_fires_although_one_faulty_reading_in_eleven_looks_healthy(
+        self, influxdb: InfluxDB
+    ) -> None:
+        verdicts(influxdb, "broken", {s: int(s % 11 != 0) for s in range(-120, AHEAD_S)})
+        assert evaluate(FAULT, influxdb).of(deviceID="broken") is True
+
+    def test_a_sound_fan_with_one_faulty_verdict_in_eleven_does_not(self, influxdb: InfluxDB) -> None:
+        verdicts(influxdb, "sound", {s: int(s % 11 == 0) for s in range(-120, AHEAD_S)})
+        assert evaluate(FAULT, influxdb).of(deviceID="sound") is False
+
+    def test_twenty_seconds_of_fault_are_not_a_minute(self, influxdb: InfluxDB) -> None:
+        verdicts(influxdb, "startled", {s: int(-20 <= s < 0) for s in range(-120, AHEAD_S)})
+        assert evaluate(FAULT, influxdb).of(deviceID="startled") is False
+
+    def test_the_first_two_verdicts_of_a_fan_are_not_a_minute(self, influxdb: InfluxDB) -> None:
+        verdicts(influxdb, "new", {-2: 1, -1: 1})
+        assert evaluate(FAULT, influxdb).of(deviceID="new") is False
+
+    def test_a_fan_that_sends_every_fifteen_seconds_fires_too(self, influxdb: InfluxDB) -> None:
+        verdicts(influxdb, "slow", dict.fromkeys(range(-120, AHEAD_S, 15), 1))
+        assert evaluate(FAULT, influxdb).of(deviceID="slow") is True
+
+    def test_each_fan_has_an_alert_of_its_own(self, influxdb: InfluxDB) -> None:
+        verdicts(influxdb, "broken", dict.fromkeys(range(-120, AHEAD_S), 1))
+        verdicts(influxdb, "sound", dict.fromkeys(range(-120, AHEAD_S), 0))
+        outcome = evaluate(FAULT, influxdb)
+        assert (outcome.of(deviceID="broken"), outcome.of(deviceID="sound")) == (True, False)
+
+    def test_without_verdicts_nobody_is_mended_and_nobody_broken(self, influxdb: InfluxDB) -> None:
+        verdicts(influxdb, "broken", dict.fromkeys(range(-600, -300), 1))
+        assert evaluate(FAULT, influxdb).firing == {}
+        assert FAULT["noDataState"] == "KeepLast"
+        assert FAULT["missing_series_evals_to_resolve"] * 10 == 3600
+
+    def test_the_broken_fan_of_the_plant_fires_alone(self, plant: InfluxDB) -> None:
+        outcome = evaluate(FAULT, plant)
+        assert outcome.of(deviceID=BROKEN) is True
+        assert outcome.of(deviceID=HEALTHY) is False
+        assert outcome.of(deviceID=ODD_NAME) is False
+
+
+class TestFanSilent:
+    def test_a_fan_that_stopped_a_minute_ago_fires(self, influxdb: InfluxDB) -> None:
+        readings(influxdb, "gone", *range(-300, -60))
+        assert evaluate(QUIET, influxdb).of(deviceID="gone") is True
+
+    def test_a_fan_that_goes_on_does_not(self, influxdb: InfluxDB) -> None:
+        readings(influxdb, "there", *range(-300, AHEAD_S))
+        readings(influxdb, "slow", *range(-300, AHEAD_S, 20))
+        outcome = evaluate(QUIET, influxdb)
+        assert (outcome.of(deviceID="there"), outcome.of(deviceID="slow")) == (False, False)
+
+    def test_a_fan_that_has_just_begun_does_not(self, influxdb: InfluxDB) -> None:
+        readings(influxdb, "new", *range(-3, AHEAD_S))
+        assert evaluate(QUIET, influxdb).of(deviceID="new") is False
+
+    def test_a_fan_that_stopped_long_ago_is_out_of_service(self, influxdb: InfluxDB) -> None:
+        readings(influxdb, "old", *range(-9000, -7200, 10))
+        readings(influxdb, "there", *range(-300, AHEAD_S))
+        assert evaluate(QUIET, influxdb).of(deviceID="old") is None
+
+    def test_the_silent_fan_of_the_plant_fires_alone(self, plant: InfluxDB) -> None:
+        outcome = evaluate(QUIET, plant)
+        assert outcome.of(deviceID=SILENT) is True
+        assert outcome.of(deviceID=HEALTHY) is False
+        assert outcome.of(deviceID=BROKEN) is False
+
+
+class TestServiceDown:
+    @pytest.mark.parametrize("stopped", HEARTBEATS)
+    def test_the_service_that_stopped_answering_fires_and_the_others_do_not(
+        self, influxdb: InfluxDB, stopped: str
+    ) -> None:
+        for service, heartbeat in HEARTBEATS.items():
+            end = -60 if service == stopped else AHEAD_S
+            beats = dict.fromkeys(range(-300, end, 5), f"{heartbeat}=1.0")
+            write(influxdb, f"service,service={service}", beats)
+        outcome = evaluate(DOWN, influxdb)
+        assert {service: outcome.of(service=service) for service in HEARTBEATS} == {
+            service: service == stopped for service in HEARTBEATS
+        }
+
+    def test_no_figures_at_all_are_an_alert(self, influxdb: InfluxDB) -> None:
+        assert evaluate(DOWN, influxdb).firing == {}
+        assert DOWN["noDataState"] == "Alerting"
+
+    def test_the_services_of_the_plant_answer(self, plant: InfluxDB) -> None:
+        outcome = evaluate(DOWN, plant)
+        assert [outcome.of(service=service) for service in HEARTBEATS] == [False, False, False]
+
+    def test_a_last_will_fires_and_a_return_ends_it(self, influxdb: InfluxDB) -> None:
+        for service in ("predictor", "monitor", "simulator"):
+            write(influxdb, f"service,service={service}", {-86400: "online=1.0", -300: "online=0.0"})
+        write(influxdb, "service,service=monitor", {-290: "online=1.0"})
+        outcome = evaluate(OFFLINE, influxdb)
+        assert (outcome.of(service="predictor"), outcome.of(service="monitor")) == (True, False)
+        assert outcome.of(service="simulator") is None, "it is there to be stopped"
+
+
+class TestBroker:
+    def test_a_broker_that_stopped_speaking_fires(self, influxdb: InfluxDB) -> None:
+        write(influxdb, "broker", {s: f"uptime={1000 + s}.0" for s in range(-300, -60, 5)})
+        assert evaluate(BROKER_SILENT, influxdb).of() is True
+
+    def test_a_broker_that_speaks_does_not(self, influxdb: InfluxDB) -> None:
+        write(influxdb, "broker", {s: f"uptime={1000 + s}.0" for s in range(-300, AHEAD_S, 5)})
+        assert evaluate(BROKER_SILENT, influxdb).of() is False
+
+    def test_no_word_for_an_hour_is_an_alert(self, influxdb: InfluxDB) -> None:
+        assert evaluate(BROKER_SILENT, influxdb).firing == {}
+        assert BROKER_SILENT["noDataState"] == "Alerting"
+
+    def test_dropped_messages_fire(self, influxdb: InfluxDB) -> None:
+        counter = {s: f"publish_messages_dropped={0 if s < -100 else 5}.0" for s in range(-300, AHEAD_S, 5)}
+        write(influxdb, "broker", counter)
+        assert evaluate(DROPPED, influxdb).of() is True
+
+    def test_what_was_dropped_before_and_a_restart_of_the_broker_do_not(self, influxdb: InfluxDB) -> None:
+        counter = {s: f"publish_messages_dropped={5 if s < -100 else 0}.0" for s in range(-300, AHEAD_S, 5)}
+        write(influxdb, "broker", counter)
+        assert evaluate(DROPPED, influxdb).of() is False

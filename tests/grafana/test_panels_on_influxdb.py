@@ -1,0 +1,206 @@
+"""Every query of every panel, on a real InfluxDB with data that a real Telegraf stored, asked by Grafana's own user."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.grafana.dashboard_files import PanelQuery, dashboards, panel_queries, panel_query
+from tests.grafana.interpolation import View
+from tests.grafana.plant import BROKEN, FANS, HEALTHY, ODD_NAME, SILENT
+from tests.servers.influxdb import InfluxDB, nanoseconds
+
+FLEET, FAN, SYSTEM = "fanwatch-fleet", "fanwatch-fan", "fanwatch-system"
+VARIABLES = {"history": "minute"}
+
+
+def ask(plant: InfluxDB, query: PanelQuery, view: View | None = None) -> list[dict[str, Any]]:
+    if view is None:
+        fans = (BROKEN,) if query.dashboard["uid"] == FAN else None
+        view = View(datetime.now(UTC), fans, VARIABLES)
+    statement = view.interpolate(query.dashboard, query.panel, query.target["query"])
+    return plant.query(statement, user="grafana")
+
+
+def figure(row: dict[str, Any], label: str | None = None) -> float:
+    """The one value of a row."""
+    (value,) = (value for key, value in row.items() if key not in {"time", "name", label})
+    assert isinstance(value, int | float), row
+    return value
+
+
+def only(rows: list[dict[str, Any]]) -> float:
+    """The one value of the one row."""
+    (row,) = rows
+    return figure(row)
+
+
+def by_label(rows: list[dict[str, Any]], label: str) -> dict[str, float]:
+    """The value of each row by its label."""
+    return {row[label]: figure(row, label) for row in rows}
+
+
+@pytest.mark.parametrize("query", panel_queries(), ids=lambda query: query.name)
+def test_the_query_of_a_panel_returns_rows(plant: InfluxDB, query: PanelQuery) -> None:
+    rows = ask(plant, query)
+    assert rows
+    shown = [
+        value
+        for row in rows
+        for key, value in row.items()
+        if key not in {"time", "name", "deviceID", "service", "reason"} and value is not None
+    ]
+    assert shown, "rows, and nothing in them"
+
+
+@pytest.mark.parametrize(
+    "query", [q for q in panel_queries() if q.dashboard["uid"] != SYSTEM], ids=lambda q: q.name
+)
+def test_a_panel_of_fans_shows_the_chosen_ones_alone(plant: InfluxDB, query: PanelQuery) -> None:
+    chosen = (ODD_NAME,) if query.dashboard["uid"] == FAN else (HEALTHY, ODD_NAME)
+    rows = ask(plant, query, View(datetime.now(UTC), chosen, VARIABLES))
+    assert rows
+    assert {row["deviceID"] for row in rows if "deviceID" in row} <= set(chosen)
+
+
+def test_a_name_with_a_dot_does_not_choose_a_fan_of_a_similar_name(plant: InfluxDB) -> None:
+    similar = View(datetime.now(UTC), ("hall-2xfan_6",))
+    assert ask(plant, panel_query(FLEET, "State of every fan"), similar) == []
+
+
+@pytest.mark.parametrize(
+    "dashboard", [d for d in dashboards() if d["templating"]["list"]], ids=lambda d: d["uid"]
+)
+def test_the_variable_lists_every_fan(plant: InfluxDB, dashboard: dict[str, Any]) -> None:
+    variable = next(v for v in dashboard["templating"]["list"] if v["type"] == "query")
+    # Grafana takes the second column of SHOW TAG VALUES.
+    assert {row["value"] for row in plant.query(variable["query"], user="grafana")} == set(FANS)
+
+
+def test_each_choice_of_history_names_a_retention_policy_that_holds_some(plant: InfluxDB) -> None:
+    for dashboard in dashboards():
+        for variable in dashboard["templating"]["list"]:
+            if variable["name"] == "history":
+                for ref_id in ("A", "B"):
+                    for choice in variable["query"].split(","):
+                        view = View(datetime.now(UTC), (BROKEN,), {"history": choice})
+                        assert ask(plant, panel_query(FAN, "History of rotation", ref_id), view), choice
+                return
+    pytest.fail("no variable called history")
+
+
+def test_faulty_verdicts_are_marked_with_the_model_that_gave_them(plant: InfluxDB) -> None:
+    dashboard = next(d for d in dashboards() if d["uid"] == FAN)
+    annotation = next(a for a in dashboard["annotations"]["list"] if a["name"] == "Faulty verdicts")
+    view = View(datetime.now(UTC), (BROKEN,))
+    rows = plant.query(view.interpolate(dashboard, {}, annotation["target"]["query"]), user="grafana")
+    # Five minutes of fault, a mark a minute; the first may lie in a minute that it only begins in.
+    assert 5 <= len(rows) <= 9
+    for row in rows:
+        assert row[annotation["target"]["textColumn"]] == "fan:3"
+        assert row[annotation["target"]["tagsColumn"]] == BROKEN
+
+
+class TestFleet:
+    def test_the_counters_tell_who_reports_who_is_broken_and_who_is_silent(self, plant: InfluxDB) -> None:
+        assert only(ask(plant, panel_query(FLEET, "Fans reporting"))) == len(FANS) - 1
+        assert only(ask(plant, panel_query(FLEET, "Fans at fault now"))) == 1
+        assert only(ask(plant, panel_query(FLEET, "Silent fans now"))) == 1
+
+    def test_a_tile_says_how_each_fan_is(self, plant: InfluxDB) -> None:
+        query = panel_query(FLEET, "State of every fan")
+        states = by_label(ask(plant, query), "deviceID")
+        assert states[BROKEN] == pytest.approx(10 / 11, abs=0.05)
+        assert states[HEALTHY] < 0.1
+        assert states[SILENT] == -1
+        texts = {
+            fan: next(
+                text
+                for mapping in query.panel["fieldConfig"]["defaults"]["mappings"]
+                if (text := word(mapping, share))
+            )
+            for fan, share in states.items()
+        }
+        assert texts == {BROKEN: "FAULT", HEALTHY: "healthy", ODD_NAME: "healthy", SILENT: "no verdict"}
+
+    def test_verdicts_a_second_is_the_rate_of_all_fans(self, plant: InfluxDB) -> None:
+        # Three fans, a verdict every two seconds.
+        assert only(ask(plant, panel_query(FLEET, "Verdicts a second"))) == pytest.approx(1.5, abs=0.31)
+
+    def test_the_last_contact_of_a_silent_fan_is_still_known(self, plant: InfluxDB) -> None:
+        rows = ask(plant, panel_query(FLEET, "Last contact"))
+        assert {row["deviceID"] for row in rows} == set(FANS)
+        assert {"rotation", "temperature", "vibration", "sound"} <= rows[0].keys()
+        assert min(rows, key=lambda row: int(row["time"]))["deviceID"] == SILENT
+
+    def test_the_last_verdict_comes_with_probability_fault_and_model(self, plant: InfluxDB) -> None:
+        rows = {row["deviceID"]: row for row in ask(plant, panel_query(FLEET, "Last verdict"))}
+        assert rows.keys() == set(FANS)
+        assert (rows[HEALTHY]["probability"], rows[HEALTHY]["fault"], rows[HEALTHY]["model"]) == (
+            0.04,
+            0,
+            "fan:3",
+        )
+
+
+def word(mapping: dict[str, Any], value: float) -> str | None:
+    """The text of a value mapping, if it is for this value."""
+    options = mapping["options"]
+    if mapping["type"] == "value":
+        found = options.get(f"{value:g}")
+        return str(found["text"]) if found else None
+    return str(options["result"]["text"]) if options["from"] <= value <= options["to"] else None
+
+
+class TestOneFan:
+    def test_readings_and_probabilities_have_the_same_times_so_that_they_can_be_joined(
+        self, plant: InfluxDB
+    ) -> None:
+        view = View(datetime.now(UTC), (HEALTHY,))
+        title = "Rotation against vibration"
+        readings, verdicts = (ask(plant, panel_query(FAN, title, ref_id), view) for ref_id in ("A", "B"))
+        assert [row["time"] for row in readings] == [row["time"] for row in verdicts]
+        assert {"rotation", "vibration"} <= readings[0].keys()
+        assert "probability" in verdicts[0]
+
+    def test_the_history_has_mean_and_bounds(self, plant: InfluxDB) -> None:
+        rows = ask(plant, panel_query(FAN, "History of rotation"))
+        assert all(row["lowest"] <= row["mean"] <= row["highest"] for row in rows)
+
+
+class TestSystem:
+    def test_the_rate_of_readings_is_the_counters_slope(self, plant: InfluxDB) -> None:
+        # 10,000 in 200 steps of five seconds.
+        rates = [
+            row["non_negative_derivative"] for row in ask(plant, panel_query(SYSTEM, "Messages a second"))
+        ]
+        assert max(rates) == pytest.approx(10, rel=0.1)
+
+    def test_half_the_verdicts_came_within_p50_and_99_percent_within_p99(self, plant: InfluxDB) -> None:
+        # 60 % within 0.05 s, 95 % within 0.1 s, all within 0.5 s.
+        for ref_id, edge in (("A", 0.05), ("B", 0.5)):
+            rows = ask(plant, panel_query(SYSTEM, "Latency, fan to verdict", ref_id))
+            assert {round(row["latency"], 9) for row in rows} == {edge}
+
+    def test_a_predictor_with_nothing_to_do_has_no_latency_and_no_batches(self, plant: InfluxDB) -> None:
+        # It has had nothing to do for two minutes; an interval may have begun before.
+        idle_since = nanoseconds(datetime.now(UTC) - timedelta(seconds=80))
+        for title in ("Latency, fan to verdict", "Scoring", "Batches and waiting readings"):
+            rows = ask(plant, panel_query(SYSTEM, title))
+            assert rows
+            assert [row for row in rows if row["time"] > idle_since] == []
+
+    def test_a_batch_is_as_large_and_as_slow_as_it_was(self, plant: InfluxDB) -> None:
+        for title, mean in (("Scoring", 0.02), ("Batches and waiting readings", 20)):
+            rows = ask(plant, panel_query(SYSTEM, title))
+            found = [figure(row) for row in rows]
+            assert found == pytest.approx([mean] * len(found))
+
+    def test_rejections_are_told_by_reason(self, plant: InfluxDB) -> None:
+        rows = ask(plant, panel_query(SYSTEM, "Rejected since the predictor's start"))
+        assert by_label(rows, "reason") == {"out_of_range": 60, "not_a_reading": 40}
+
+    def test_services_are_online_and_the_broker_has_dropped_nothing(self, plant: InfluxDB) -> None:
+        services = by_label(ask(plant, panel_query(SYSTEM, "Services on the broker")), "service")
+        assert services == {"predictor": 1, "monitor": 1, "simulator": 1}
+        assert only(ask(plant, panel_query(SYSTEM, "Dropped by the broker"))) == 0
