@@ -1,0 +1,177 @@
+"""The monitor as a process, at a real broker with the configuration that ships."""
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from contract.command import FanCommand
+from contract.status import ServiceStatus
+from tests.monitor.made_verdicts import rejection, verdict
+from tests.monitor.monitor_process import MonitorProcess
+from tests.monitor.still_clock import StillClock
+from tests.servers.mosquitto import Mosquitto
+from tests.servers.site import Site
+from tests.servers.waiting import wait_until
+
+pytestmark = pytest.mark.usefixtures("mosquitto")
+
+
+@pytest.fixture(scope="module")
+def monitor(mosquitto: Mosquitto, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MonitorProcess]:
+    folder = tmp_path_factory.mktemp("monitor")
+    with MonitorProcess(
+        folder, mosquitto, FANWATCH_DEMO="true", FANWATCH_CLIENT_ID="monitor-test"
+    ) as process:
+        yield process
+
+
+def fan(monitor: MonitorProcess, device_id: str) -> dict[str, Any] | None:
+    body = requests.get(f"{monitor.url}/api/fans/{device_id}", timeout=5).json()
+    return body["fans"][0] if body["fans"] else None
+
+
+def wait_fan(
+    monitor: MonitorProcess, device_id: str, wanted: Callable[[dict[str, Any]], bool]
+) -> dict[str, Any]:
+    def probe() -> dict[str, Any] | None:
+        found = fan(monitor, device_id)
+        return found if found is not None and wanted(found) else None
+
+    return wait_until(probe, within_s=10, what=f"{device_id}\n{monitor.log()}")
+
+
+def test_verdicts_of_both_generations_reach_the_page(monitor: MonitorProcess, mosquitto: Mosquitto) -> None:
+    at = StillClock().now()
+    with mosquitto.connect("predictor") as predictor:
+        predictor.publish("fan/anomaly/page-1", verdict("page-1", at=at, seq=1, fault=1).to_json())
+        predictor.publish("fan/anomaly", verdict("page-2", at=at).to_json())
+        predictor.publish("fan/rejected", rejection("page-3").to_json())
+    assert wait_fan(monitor, "page-1", lambda _: True)["state"] == "fault"
+    assert wait_fan(monitor, "page-2", lambda _: True)["state"] == "healthy"
+    assert wait_fan(monitor, "page-3", lambda _: True)["rejected"] == 1
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"\x00\xff",
+        b"[]",
+        b"null",
+        b'{"deviceID": "<b>"}',
+        verdict("bad", at=0).to_json().replace(b"1970-01-01", b"2026-02-31"),
+        b"[" * 100_000,
+        b"x" * 1_000_000,
+    ],
+    ids=["empty", "binary", "list", "null", "no verdict", "no such day", "deep", "1 MB"],
+)
+def test_a_bad_message_is_left_out_and_the_next_good_one_is_shown(
+    monitor: MonitorProcess, mosquitto: Mosquitto, payload: bytes
+) -> None:
+    before = fan(monitor, "after-bad")
+    with mosquitto.connect("predictor") as predictor:
+        for topic in ("fan/anomaly/x", "fan/rejected", "fan/status/predictor"):
+            predictor.publish(topic, payload)
+        seq = 0 if before is None else len(before["points"])
+        predictor.publish("fan/anomaly/after-bad", verdict("after-bad", at=1000.0 + seq, seq=seq).to_json())
+    wait_fan(monitor, "after-bad", lambda found: len(found["points"]) == seq + 1)
+    assert "message_failed" not in monitor.log()
+
+
+def test_a_button_reaches_the_fan_as_a_command(monitor: MonitorProcess, mosquitto: Mosquitto) -> None:
+    with mosquitto.connect("simulator") as simulator:
+        simulator.subscribe("fan/commands/+")
+        answer = requests.post(
+            f"{monitor.url}/api/fans/5/command",
+            json={"condition": "faulty"},
+            headers={"Origin": monitor.url},
+            timeout=5,
+        )
+        assert answer.status_code == 202
+        message = simulator.next()
+    assert message.topic == "fan/commands/5"
+    assert message.qos == 1
+    assert FanCommand.model_validate_json(message.payload).condition == "faulty"
+
+
+def test_its_status_is_retained_while_it_lives_and_when_it_is_killed(
+    new_site: Callable[[], Site], tmp_path: Path
+) -> None:
+    def status(broker: Mosquitto) -> str:
+        with broker.connect("telegraf") as telegraf:
+            telegraf.subscribe("fan/status/monitor")
+            return ServiceStatus.model_validate_json(telegraf.next().payload).status
+
+    with Mosquitto(new_site()) as broker, MonitorProcess(tmp_path / "monitor", broker) as monitor:
+        assert status(broker) == "online"
+        monitor.stop()
+        assert status(broker) == "offline"
+        monitor.start()
+        assert status(broker) == "online"
+
+
+def test_a_broker_that_is_away_makes_it_ill_and_a_broker_that_is_back_makes_it_well(
+    new_site: Callable[[], Site], tmp_path: Path
+) -> None:
+    with Mosquitto(new_site()) as broker, MonitorProcess(tmp_path / "monitor", broker) as monitor:
+        broker.kill()
+
+        def ill() -> str | None:
+            answer = requests.get(f"{monitor.url}/health", timeout=10)
+            return answer.text if answer.status_code == 503 else None
+
+        assert "broker" in json.loads(wait_until(ill, within_s=20, what="503"))["complaint"]
+        assert requests.get(monitor.url, timeout=5).status_code == 200
+        assert requests.get(f"{monitor.url}/api/fans", timeout=5).json()["broker_trouble"]
+        broker.start()
+        wait_until(lambda: requests.get(f"{monitor.url}/health", timeout=10).ok, within_s=20, what="health")
+        with broker.connect("predictor") as predictor:
+            predictor.publish("fan/anomaly/back", verdict("back", at=1000.0).to_json())
+        wait_fan(monitor, "back", lambda _: True)
+
+
+def test_a_frozen_broker_makes_it_ill_although_the_connection_stands(
+    new_site: Callable[[], Site], tmp_path: Path
+) -> None:
+    with Mosquitto(new_site()) as broker, MonitorProcess(tmp_path / "monitor", broker) as monitor:
+        broker.send(signal.SIGSTOP)
+        try:
+            complaint = wait_until(
+                lambda: requests.get(f"{monitor.url}/health", timeout=10).json()["complaint"],
+                within_s=20,
+                what="a complaint",
+            )
+            assert "no answer from the broker" in complaint
+        finally:
+            broker.send(signal.SIGCONT)
+
+
+def test_sigterm_ends_it_in_good_order(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    with MonitorProcess(tmp_path, mosquitto, FANWATCH_CLIENT_ID="monitor-term") as monitor:
+        monitor.send(signal.SIGTERM)
+        assert monitor.wait_ended(15) == 0
+        lines = [json.loads(line) for line in monitor.log().splitlines()]
+        assert "monitor stopped" in [line["event"] for line in lines]
+
+
+def test_a_port_that_is_taken_is_said_clearly(
+    monitor: MonitorProcess, tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    second = MonitorProcess(
+        tmp_path, mosquitto, FANWATCH_LISTEN_PORT=str(monitor.port), FANWATCH_CLIENT_ID="monitor-second"
+    )
+    second.start(wait=False)
+    assert second.wait_ended(30) != 0
+    assert "in use" in second.log()
+
+
+def test_a_wrong_setting_is_named_and_nothing_starts(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    process = MonitorProcess(tmp_path, mosquitto, FANWATCH_SILENT_AFTER_S="soon")
+    process.start(wait=False)
+    assert process.wait_ended(30) == 2
+    assert json.loads(process.log())["wrong"][0]["setting"] == "silent_after_s"
