@@ -72,12 +72,7 @@ class InfluxDB(ServerProcess):
             PermissionError: The user may not.
             ValueError: InfluxDB refused the statement.
         """
-        response = requests.post(
-            f"{self.url}/query",
-            data={"q": statement, "db": "fan", "epoch": "ns"},
-            auth=(user, self.site.influxdb_password(user)),
-            timeout=60,
-        )
+        response = self._post(statement, user)
         body = response.json()
         results = body.get("results", [body])
         problem = body.get("error") or next((r["error"] for r in results if "error" in r), None)
@@ -93,6 +88,19 @@ class InfluxDB(ServerProcess):
             for series in result.get("series", [])
             for row in series["values"]
         ]
+
+    def raw_query(self, statement: str, *, user: str = "admin") -> dict[str, Any]:
+        """InfluxDB's whole answer to a statement."""
+        answer: dict[str, Any] = self._post(statement, user).json()
+        return answer
+
+    def _post(self, statement: str, user: str) -> requests.Response:
+        return requests.post(
+            f"{self.url}/query",
+            data={"q": statement, "db": "fan", "epoch": "ns"},
+            auth=(user, self.site.influxdb_password(user)),
+            timeout=60,
+        )
 
     def points(self, measurement: str, device: str, *, policy: str = "raw") -> list[dict[str, Any]]:
         """Every point of one fan in one measurement, oldest first."""

@@ -2,7 +2,6 @@
 
 import getpass
 import queue
-import shutil
 import threading
 from types import TracebackType
 from typing import Self
@@ -32,20 +31,24 @@ class Mosquitto(ServerProcess):
     Args:
         site: Whose passwords and rules it reads.
         configuration: The text of mosquitto.conf; another than the shipped one for a test of a setting.
+        acl: The text of the access rules, likewise.
     """
 
-    def __init__(self, site: Site, configuration: str | None = None) -> None:
+    def __init__(self, site: Site, configuration: str | None = None, *, acl: str | None = None) -> None:
         super().__init__("mosquitto", site.folder / "mosquitto")
         self.site = site
         self.host = "127.0.0.1"
         self.port = free_port()
+        self._acl = ACL.read_text() if acl is None else acl
         self._configuration = CONFIGURATION.read_text() if configuration is None else configuration
 
     def here(self, configuration: str) -> str:
         """The configuration with this machine's paths and port."""
         for name in ("data", "config"):
             (self.folder / name).mkdir(exist_ok=True)
-        shutil.copy(ACL, self.folder / "config")
+        acl = self.folder / "config" / "acl"
+        acl.write_text(self._acl)
+        acl.chmod(0o600)
         places = {
             "/usr/lib/mosquitto_": f"{SERVERS}/lib/mosquitto_",
             "/mosquitto/data/": f"{self.folder}/data/",

@@ -2,6 +2,7 @@
 
 import sys
 
+import psutil
 import requests
 
 from tests.servers.mosquitto import Mosquitto
@@ -37,6 +38,14 @@ class Inference(ServerProcess):
         return {"PYTHONPATH": str(REPOSITORY)} | {
             f"FANWATCH_{name}": value for name, value in settings.items()
         }
+
+    def kill(self) -> None:
+        """Ends it and its workers without warning; a worker alone would go on serving for a while."""
+        workers = psutil.Process(self.pid).children(recursive=True)
+        super().kill()
+        for worker in workers:
+            worker.kill()
+        psutil.wait_procs(workers, timeout=10)
 
     def is_ready(self) -> bool:
         """Whether a model is loaded and has scored a row."""

@@ -26,8 +26,10 @@ class Stack(NamedTuple):
     broker: Mosquitto
     database: InfluxDB
 
-    def telegraf(self, configuration: str | None = None, **more: str) -> Telegraf:
-        return Telegraf(self.broker, self.database, configuration=configuration, **more)
+    def telegraf(self, configuration: str | None = None, *, naive_time_zone: str = "UTC") -> Telegraf:
+        return Telegraf(
+            self.broker, self.database, configuration=configuration, naive_time_zone=naive_time_zone
+        )
 
     def send(self, device: str, numbers: range) -> None:
         """Numbered readings of one fan, each acknowledged by the broker."""
@@ -77,8 +79,8 @@ def test_readings_sent_while_telegraf_is_away_are_stored_when_it_is_back(stack: 
     ids=["qos", "persistent_session", "client_id"],
 )
 def test_without_the_session_they_are_lost(stack: Stack, configuration: str) -> None:
-    shipped_otherwise = None if "another" in configuration else configuration
-    with stack.telegraf(shipped_otherwise):
+    renamed = '"another"' in configuration
+    with stack.telegraf(None if renamed else configuration):
         pass  # it has subscribed once, in its own way
     stack.send("away", range(50))
     with stack.telegraf(configuration):
@@ -151,9 +153,14 @@ def test_a_broker_that_is_not_up_yet_is_waited_for(stack: Stack, shipped: bool) 
         telegraf.stop()
 
 
-def test_without_metricpass_a_clock_a_day_ahead_is_stored_and_an_old_reading_spoils_its_batch(stack: Stack) -> None:
+def test_without_metricpass_a_clock_a_day_ahead_is_stored_and_an_old_reading_spoils_its_batch(
+    stack: Stack,
+) -> None:
     [line] = [line.strip() for line in CONFIGURATION.read_text().splitlines() if "metricpass" in line]
-    with stack.telegraf(without_line(CONFIGURATION, line)) as telegraf, stack.broker.connect("simulator") as fan:
+    with (
+        stack.telegraf(without_line(CONFIGURATION, line)) as telegraf,
+        stack.broker.connect("simulator") as fan,
+    ):
         fan.publish("fan/messages", reading("ahead", now_ms() + timedelta(days=1)))
         stack.database.wait_points("telemetry", "ahead", 1)
         fan.publish("fan/messages", reading("old", now_ms() - timedelta(days=40)))
@@ -170,17 +177,25 @@ def test_the_services_figures_do_not_push_readings_out_of_the_buffer_while_influ
         many.labels(number).set(number)
     server, _thread = start_http_server(0, addr="127.0.0.1", registry=registry)
     # A small buffer and a short interval, so that it fills within seconds.
-    configuration = CONFIGURATION.read_text().replace("metric_buffer_limit = 10000", "metric_buffer_limit = 600")
+    configuration = CONFIGURATION.read_text().replace(
+        "metric_buffer_limit = 10000", "metric_buffer_limit = 600"
+    )
     configuration = configuration.replace('interval = "5s"', 'interval = "1s"', 1)
     if not shipped:
         machines = 'namepass = ["telemetry", "anomaly", "alarm"]'
-        configuration = configuration.replace(machines, 'namepass = ["telemetry", "anomaly", "alarm", "service"]')
+        configuration = configuration.replace(
+            machines, 'namepass = ["telemetry", "anomaly", "alarm", "service"]'
+        )
     urls = {"predictor": f"http://127.0.0.1:{server.server_port}/metrics"}
     try:
-        with Telegraf(stack.broker, stack.database, configuration=configuration, metrics_urls=urls) as telegraf:
+        with Telegraf(
+            stack.broker, stack.database, configuration=configuration, metrics_urls=urls
+        ) as telegraf:
             stack.database.stop()
             stack.send("waiting", range(300))
-            wait_until(lambda: "buffer overflow" in telegraf.log(last=10**7), within_s=20, what="a full buffer")
+            wait_until(
+                lambda: "buffer overflow" in telegraf.log(last=10**7), within_s=20, what="a full buffer"
+            )
             stack.database.start()
             if shipped:
                 stack.wait_stored_once("waiting", range(300))

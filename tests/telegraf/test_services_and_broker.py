@@ -20,7 +20,9 @@ def metrics_url() -> Iterator[str]:
     Counter("fanwatch_scored", "Readings.", registry=registry).inc(17)
     Gauge("fanwatch_not_finite", "Not a number.", registry=registry).set(float("nan"))
     Gauge("python_info", "The runtime's own.", registry=registry).set(1)
-    Gauge("labelled", "With a label of a name that means something here.", ["topic"], registry=registry).labels("x").set(2)
+    Gauge(
+        "labelled", "With a label of a name that means something here.", ["topic"], registry=registry
+    ).labels("x").set(2)
     Histogram("fanwatch_seconds", "Latency.", buckets=(0.1, 1), registry=registry).observe(0.5)
     server, _thread = start_http_server(0, addr="127.0.0.1", registry=registry)
     yield f"http://127.0.0.1:{server.server_port}/metrics"
@@ -37,13 +39,22 @@ def test_a_services_figures_are_stored_as_floats_under_its_name(
     with Mosquitto(site) as broker, InfluxDB(site) as database:
         database.prepare()
         with Telegraf(broker, database, configuration=configuration, metrics_urls=urls) as telegraf:
-            wait_until(lambda: len(database.query('SELECT * FROM "service"')) >= 12, within_s=20, what="figures")
+            wait_until(
+                lambda: len(database.query('SELECT * FROM "service"')) >= 12, within_s=20, what="figures"
+            )
             assert not [event for event in telegraf.events() if event.get("level") == "ERROR"]
         rows = database.query('SELECT LAST("fanwatch_scored_total") FROM "service" GROUP BY "service"')
         assert {row["service"]: row["last"] for row in rows} == dict.fromkeys(urls, 17)
-        types = {row["fieldKey"]: row["fieldType"] for row in database.query('SHOW FIELD KEYS FROM "service"')}
+        types = {
+            row["fieldKey"]: row["fieldType"] for row in database.query('SHOW FIELD KEYS FROM "service"')
+        }
         assert set(types.values()) == {"float"}
-        assert {"fanwatch_scored_total", "fanwatch_seconds_sum", "fanwatch_seconds_bucket", "labelled"} <= types.keys()
+        assert {
+            "fanwatch_scored_total",
+            "fanwatch_seconds_sum",
+            "fanwatch_seconds_bucket",
+            "labelled",
+        } <= types.keys()
         assert not [name for name in types if name.startswith("python_") or name.endswith("_created")]
 
 
@@ -52,7 +63,9 @@ def test_no_figure_carries_the_name_of_the_container(
     new_site: Callable[[], Site], metrics_url: str, shipped: bool
 ) -> None:
     site = new_site()
-    configuration = CONFIGURATION.read_text() if shipped else without_line(CONFIGURATION, "omit_hostname = true")
+    configuration = (
+        CONFIGURATION.read_text() if shipped else without_line(CONFIGURATION, "omit_hostname = true")
+    )
     configuration = configuration.replace('interval = "5s"', 'interval = "1s"', 1)
     with Mosquitto(site) as broker, InfluxDB(site) as database:
         database.prepare()
