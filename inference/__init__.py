@@ -1,1 +1,1 @@
-"""Inference: the scoring service. One model bundle behind the Open Inference Protocol and the first generation's call."""
+"""Inference: the scoring service, one model bundle behind the Open Inference Protocol and the older call."""

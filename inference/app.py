@@ -19,7 +19,7 @@ from contract.scoring import (
     TensorMetadata,
 )
 from inference.decoding import decode_infer, decode_score
-from inference.errors import BadBody, RequestError, UnknownModel, UnsupportedBody
+from inference.errors import BadBody, BodyTooLarge, RequestError, UnknownModel, UnsupportedBody
 from inference.metrics import InferenceMetrics
 from inference.openapi import openapi_document
 from inference.service import ScoringService, ServedModel
@@ -48,7 +48,9 @@ def create_app(
         version: Of this software, for GET /v2.
     """
     app = Flask(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
+    # One more than allowed: a body without a length is cut at this limit rather than refused (werkzeug's
+    # LimitedStream), and the byte too many is how _body notices.
+    app.config["MAX_CONTENT_LENGTH"] = max_body_bytes + 1
     document = openapi_document(version)
     _count_requests(app, metrics)
     _map_errors(app, max_body_bytes)
@@ -89,7 +91,7 @@ def create_app(
     @app.post("/v2/models/<name>/versions/<model_version>/infer")
     def infer(name: str, model_version: str | None = None) -> Response:
         served = model_named(name, model_version)
-        call = decode_infer(_body(), served.manifest.signals, max_rows)
+        call = decode_infer(_body(max_body_bytes), served.manifest.signals, max_rows)
         probability, fault = served.score(call.rows)
         _count_rows(metrics, len(fault), int(fault.sum()))
         tensors = (
@@ -110,7 +112,7 @@ def create_app(
     @app.post("/score")
     def score() -> Response:
         served = service.served
-        _, fault = served.score(decode_score(_body(), served.manifest.signals))
+        _, fault = served.score(decode_score(_body(max_body_bytes), served.manifest.signals))
         _count_rows(metrics, 1, int(fault[0]))
         return _json({"fault": str(fault[0])})
 
@@ -142,24 +144,28 @@ def _metadata(served: ServedModel) -> ModelMetadata:
     )
 
 
-def _body() -> bytes:
+def _body(max_bytes: int) -> bytes:
     """The request's body, JSON by its headers.
 
     Raises:
         UnsupportedBody: Another content type, or compressed.
         BadBody: It breaks off or is framed wrongly.
+        BodyTooLarge: More than max_bytes.
     """
     if request.mimetype not in ("", _JSON):
         raise UnsupportedBody(f"Content-Type: expected {_JSON}; got {request.mimetype[:80]!r}")
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise UnsupportedBody("Content-Encoding: expected none; send the body as it is")
     try:
-        return request.get_data(cache=False)
+        body = request.get_data(cache=False)
     except (
         ParseException,
         OSError,
     ) as error:  # from the server's reader: wrong chunks, a body that breaks off
         raise BadBody(f"body: cannot be read: {error}") from error
+    if len(body) > max_bytes:
+        raise BodyTooLarge(max_bytes)
+    return body
 
 
 def _json(content: object, status: int = HTTPStatus.OK) -> Response:
@@ -198,7 +204,7 @@ def _map_errors(app: Flask, max_body_bytes: int) -> None:
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:
         if isinstance(error, RequestEntityTooLarge):
-            text = f"body: expected at most {max_body_bytes} bytes"
+            text = str(BodyTooLarge(max_body_bytes))
         elif isinstance(error, NotFound):
             text = f"{request.path[:120]}: no such path; GET /openapi.json lists what there is"
         elif isinstance(error, MethodNotAllowed):

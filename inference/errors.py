@@ -13,6 +13,15 @@ class BadBody(RequestError):  # noqa: N818 - it names the thing
     """Not JSON, or not the body that the contract describes."""
 
 
+class BodyTooLarge(RequestError):  # noqa: N818 - as above
+    """More bytes than a body may have."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"body: expected at most {max_bytes} bytes")
+
+
 class TooManyRows(RequestError):  # noqa: N818 - as above
     """More rows than one request may hold."""
 

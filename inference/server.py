@@ -5,15 +5,18 @@ import shutil
 import socket
 import tempfile
 import threading
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.config import Config
 from gunicorn.glogging import Logger
+from gunicorn.workers.base import Worker
 
 from inference.bundle import Bundle, ModelUnusable
 from inference.settings import InferenceSettings
@@ -68,7 +71,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def load_config(self) -> None:
         settings = self._settings
 
-        def child_exit(_server: Arbiter, worker: Any) -> None:
+        def child_exit(_server: Arbiter, worker: Worker) -> None:
             from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415 - see serve()
 
             mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
@@ -119,7 +122,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             served = service.load(self._bundle, self._settings.runtime)
         except ModelUnusable as error:
             _LOG.error("model_is_unusable", error=str(error))
-        except Exception:
+        except Exception:  # noqa: BLE001 - left to the thread it would leave a worker that is never ready
             _LOG.exception("model_loading_failed")
         else:
             metrics.model.labels(served.manifest.model_id, self._settings.runtime).set(1)
@@ -134,33 +137,33 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 class _JsonLog(Logger):  # type: ignore[misc]  # as above
     """Gunicorn's log as JSON lines, warnings and worse; its notes on starting and stopping are ours to write."""
 
-    def setup(self, cfg: Any) -> None:
+    def setup(self, cfg: Config) -> None:
         self.cfg = cfg
         self._access_log_enabled = False
 
-    def critical(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        self._write("critical", msg, args, kwargs)
+    def critical(self, msg: object, *args: object, **kwargs: object) -> None:
+        _write("critical", msg, args, kwargs)
 
-    def error(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        self._write("error", msg, args, kwargs)
+    def error(self, msg: object, *args: object, **kwargs: object) -> None:
+        _write("error", msg, args, kwargs)
 
-    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        self._write("warning", msg, args, kwargs)
+    def warning(self, msg: object, *args: object, **kwargs: object) -> None:
+        _write("warning", msg, args, kwargs)
 
-    def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        self._write("error", msg, args, {"exc_info": True, **kwargs})
+    def exception(self, msg: object, *args: object, **kwargs: object) -> None:
+        _write("error", msg, args, {"exc_info": True, **kwargs})
 
-    def info(self, msg: str, *args: Any, **kwargs: Any) -> None:
+    def info(self, msg: object, *args: object, **kwargs: object) -> None:
         pass
 
-    def debug(self, msg: str, *args: Any, **kwargs: Any) -> None:
+    def debug(self, msg: object, *args: object, **kwargs: object) -> None:
         pass
 
-    def _write(self, level: str, msg: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        text = str(msg) % args if args else str(msg)
-        getattr(_LOG, level)(
-            "gunicorn", message=text, **({"exc_info": True} if kwargs.get("exc_info") else {})
-        )
+
+def _write(level: str, msg: object, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
+    text = str(msg) % args if args else str(msg)
+    trace = {"exc_info": True} if kwargs.get("exc_info") else {}
+    getattr(_LOG, level)("gunicorn", message=text, **trace)
 
 
 def _version() -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
 from pydantic import ValidationError
 
-from contract.bundle import MANIFEST_FILE, Manifest, SignalSpec
+from contract.bundle import MANIFEST_FILE, Manifest, ModelSignature
 
 if TYPE_CHECKING:
     import keras  # TensorFlow takes ten seconds to import and evaluation does not need it
@@ -30,8 +30,7 @@ def write_bundle(
     *,
     name: str,
     version: str,
-    signals: Sequence[SignalSpec],
-    threshold: float,
+    signature: ModelSignature,
     metrics: Mapping[str, float],
     training_data_sha256: str,
     overwrite: bool = False,
@@ -43,8 +42,7 @@ def write_bundle(
         model: Signals [n, k] to probability [n, 1], float32.
         name: Of the model, as in its URL.
         version: Of the model.
-        signals: The k inputs in order.
-        threshold: Probability from which on a reading is called a fault.
+        signature: The k inputs in order, and the probability from which on a reading is called a fault.
         metrics: Figures on the held-out split.
         training_data_sha256: Digest of the training data.
         overwrite: Replace what stands there.
@@ -62,8 +60,8 @@ def write_bundle(
         manifest = Manifest(
             name=name,
             version=version,
-            signals=tuple(signals),
-            threshold=threshold,
+            signals=signature.signals,
+            threshold=signature.threshold,
             metrics=dict(metrics),
             training_data_sha256=training_data_sha256,
             files={file: _sha256(fresh / file) for file in (LITERT_FILE, KERAS_FILE)},

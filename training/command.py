@@ -39,7 +39,7 @@ def generate(
     out: Annotated[Path, typer.Option(help="The CSV file to write.")],
     rows: Rows = 20_000,
     seed: Seed = 1,
-    overwrite: Overwrite = False,  # noqa: FBT002 - typer's way to declare a flag
+    overwrite: Overwrite = False,
 ) -> None:
     """Write a data set of the same distributions as the published recording."""
     from training.dataset import generate as draw_rows  # noqa: PLC0415
@@ -53,7 +53,7 @@ def generate(
 
 
 @app.command()
-def train(
+def train(  # noqa: PLR0913, PLR0917 - each is an option of the command
     data: DataFile = None,
     rows: Rows = 120_000,
     seed: Seed = 1,
@@ -68,7 +68,7 @@ def train(
         float, typer.Option(min=0, max=1, help="Probability from which on it is a fault.")
     ] = 0.5,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the data.")] = 40,
-    overwrite: Overwrite = False,  # noqa: FBT002
+    overwrite: Overwrite = False,
 ) -> None:
     """Train a model, judge it on rows that it never saw, and write its bundle and report."""
     from training.bundle import BundleError  # noqa: PLC0415

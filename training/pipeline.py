@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
+from contract.bundle import ModelSignature
 from training.bundle import LITERT_FILE, check_target, litert_probabilities, write_bundle
 from training.dataset import DataSet, generate, read_csv, split
 from training.evaluation import Evaluation, evaluate
@@ -65,8 +66,7 @@ def run(order: Order, recipe: Recipe, *, progress: bool = True) -> Evaluation:
         trained.model,
         name=order.name,
         version=order.version,
-        signals=FAN_SIGNALS,
-        threshold=order.threshold,
+        signature=ModelSignature(signals=FAN_SIGNALS, threshold=order.threshold),
         metrics={key: round(value, 6) for key, value in result.model.items()},
         training_data_sha256=data.digest,
         overwrite=order.overwrite,
