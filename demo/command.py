@@ -44,7 +44,11 @@ def demo(
     if not models.is_dir():
         _refuse(f"{models} is missing: the demo runs from a clone of the repository, which brings the model")
     with _alone(folder):
-        raise typer.Exit(_run(duration, broker, Files(folder.resolve()), models))
+        try:
+            code = _run(duration, broker, Files(folder.resolve()), models)
+        except KeyboardInterrupt:  # before anything was started
+            code = 0
+    raise typer.Exit(code)
 
 
 def _run(duration_s: float | None, kind: BrokerKind | None, files: Files, models: Path) -> int:

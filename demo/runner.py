@@ -1,9 +1,10 @@
 """Runs the parts by honcho: a process group each, one printer for all their output, and one end for all.
 
-honcho starts each part in a session of its own, so Ctrl-C reaches the demo alone, which then ends every part by SIGTERM
+honcho starts each part in a session of its own, so Ctrl-C does not reach the parts: the demo ends every one by SIGTERM
 (SIGKILL after five seconds). When one part ends, whichever it is, the others are ended too.
 """
 
+import os
 import re
 import shlex
 import signal
@@ -19,6 +20,7 @@ from honcho.printer import Message
 
 from demo.services import MEASURE, Part
 
+_STARTED = re.compile(r"\S+ started \(pid=\d+\)")
 _STOPPED = re.compile(r"(?P<name>\S+) stopped \(rc=(?P<code>-?\d+)\)")
 _INTERRUPTED = re.compile(r"SIG\w+ received")
 
@@ -44,6 +46,7 @@ class Screen:
         logs.mkdir(parents=True, exist_ok=True)
         self.width = 0  # honcho sets it
         self.ending = Ending(interrupted=False, first=None, code=0)
+        self.started = 0
         self._logs = logs
         self._terminal = terminal
         self._files: dict[str, TextIO] = {}
@@ -74,6 +77,8 @@ class Screen:
         return "\n".join(path.read_text(encoding="utf-8").splitlines()[-lines:]) if path.exists() else ""
 
     def _note(self, text: str) -> None:
+        if _STARTED.match(text):
+            self.started += 1
         if self.ending.interrupted or self.ending.first is not None:
             return
         if _INTERRUPTED.search(text):
@@ -82,10 +87,40 @@ class Screen:
             self.ending = Ending(interrupted=False, first=stopped["name"], code=int(stopped["code"]))
 
 
+class PatientManager(Manager):  # type: ignore[misc]  # honcho has no types
+    """honcho's manager (2.0), safe against a signal that comes while it still starts its processes.
+
+    It could not end what it has no process id of yet, and a Ctrl-C reaches its own children too, which have a copy of
+    its handler until they drop it.
+    """
+
+    def __init__(self, screen: Screen, count: int) -> None:
+        super().__init__(printer=screen)
+        self._screen = screen
+        self._count = count
+        self._owner = os.getpid()
+        self._asked_early = False
+
+    def terminate(self) -> None:
+        """End everything, as soon as everything has been started."""
+        if os.getpid() != self._owner:
+            return
+        if self._screen.started < self._count:
+            self._asked_early = True
+        else:
+            super().terminate()
+
+    def _system_print(self, data: str) -> None:
+        super()._system_print(data)
+        if self._asked_early and self._screen.started == self._count:
+            self._asked_early = False
+            super().terminate()
+
+
 def run(parts: Sequence[Part], logs: Path) -> tuple[Ending, Screen]:
     """Run all parts until one ends, or until SIGINT, SIGTERM or SIGHUP; nothing is left when it returns."""
     screen = Screen(logs, sys.stdout)
-    manager = Manager(printer=screen)
+    manager = PatientManager(screen, len(parts))
     for part in parts:
         # exec: the shell becomes the part, so that the part itself gets the signal.
         manager.add_process(part.name, f"exec {shlex.join(part.command)}", env=part.environment)
