@@ -10,9 +10,14 @@ OUR_PACKAGES = {room.module.partition(".")[0] for room in COMMANDS.values()} | {
 def missing_extra(called: str | None, package: str) -> str:
     """What to say when a command, or the command line itself (called is None), needs what is not installed."""
     if called is None:
-        extras = ", ".join(sorted({room.extra for room in COMMANDS.values()}))
+        extras = ", ".join(sorted({room.extra for room in COMMANDS.values() if room.extra}))
         return f"fanwatch needs one of its extras, {extras} ({package} is not installed). {_how_to('demo')}"
     extra = COMMANDS[called].extra
+    if extra is None:
+        return (
+            f"fanwatch {called} runs in the environment of development ({package} is not installed): "
+            "in a clone, uv sync --all-extras"
+        )
     return f"fanwatch {called} needs the extra {extra} ({package} is not installed). {_how_to(extra)}"
 
 

@@ -9,12 +9,12 @@ class RoomCommand:
 
     Args:
         module: Holds the room's typer app, named ``app``.
-        extra: The extra of this package that brings what the room imports.
+        extra: The extra of this package that brings what the room imports; None when it needs those of development.
         summary: One line of help, here and not in the room, because help must not import it.
     """
 
     module: str
-    extra: str
+    extra: str | None
     summary: str
 
 
@@ -32,5 +32,5 @@ COMMANDS: dict[str, RoomCommand] = {
     "evaluate": RoomCommand(
         "training.command", "training", "Judge a bundle by recorded or generated readings."
     ),
-    "bench": RoomCommand("benchmarks.command", "demo", "Measure throughput and latency of the path."),
+    "bench": RoomCommand("benchmarks.command", None, "Measure throughput and latency of the path."),
 }

@@ -1,0 +1,97 @@
+"""``fanwatch`` mounts the rooms' commands, loads a room when it is called, and says what is missing."""
+
+import subprocess
+import sys
+
+import pytest
+from typer.main import get_command
+
+from fanwatch.group import app
+from fanwatch.rooms import COMMANDS
+
+HEAVY = (
+    "tensorflow",
+    "keras",
+    "flask",
+    "numpy",
+    "pandas",
+    "sklearn",
+    "matplotlib",
+    "paho",
+    "honcho",
+    "requests",
+)
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_help_loads_no_room_and_nothing_heavy() -> None:
+    answer = python(
+        "import sys\n"
+        "from fanwatch.cli import main\n"
+        "sys.argv = ['fanwatch', '--help']\n"
+        "try:\n"
+        "    main()\n"
+        "finally:\n"
+        "    print('LOADED', *sorted({name.partition('.')[0] for name in sys.modules}))\n"
+    )
+    assert answer.returncode == 0, answer.stderr
+    loaded = set(answer.stdout.split("LOADED")[1].split())
+    assert loaded & {*HEAVY, *(room.module.partition(".")[0] for room in COMMANDS.values())} == set()
+    for name, room in COMMANDS.items():
+        assert name in answer.stdout
+        assert room.summary in answer.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_where_the_table_says(name: str) -> None:
+    group = get_command(app)
+    command = group.get_command(None, name)  # type: ignore[attr-defined]  # typer keeps the type to itself
+    assert command.get_short_help_str()
+
+
+def test_a_command_that_is_not_there_gets_a_sentence() -> None:
+    answer = subprocess.run(
+        [sys.executable, "-m", "fanwatch.cli", "brake"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert answer.returncode == 2
+    assert "No such command 'brake'" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "absent", "sentence"),
+    [
+        (
+            ["command", "5", "faulty"],
+            "paho",
+            "fanwatch command needs the extra simulator (paho is not installed)",
+        ),
+        (["demo"], "honcho", "fanwatch demo needs the extra demo (honcho is not installed)"),
+        (["evaluate"], "pandas", "fanwatch evaluate needs the extra training (pandas is not installed)"),
+        (["bench"], "psutil", "fanwatch bench runs in the environment of development (psutil is not"),
+        (["--help"], "typer", "fanwatch needs one of its extras"),
+    ],
+)
+def test_an_extra_that_is_not_installed_is_named_with_the_way_to_get_it(
+    arguments: list[str], absent: str, sentence: str
+) -> None:
+    answer = python(
+        "import sys\n"
+        f"sys.modules[{absent!r}] = None\n"
+        f"sys.argv = ['fanwatch', *{arguments!r}]\n"
+        "from fanwatch.cli import main\n"
+        "main()\n"
+    )
+    assert answer.returncode == 1, answer.stderr
+    assert sentence in answer.stderr
+    assert "uv sync --" in answer.stderr
+    assert "Traceback" not in answer.stderr
