@@ -36,7 +36,8 @@ class FleetLimits:
     """What bounds the fleet's memory and decides its states; see MonitorSettings for each."""
 
     silent_after_s: float = 10
-    clear_after: int = 5
+    deciding_verdicts: int = 8
+    fault_verdicts: int = 2
     forget_after_s: float = 7 * 86400
     window_points: int = 300
     max_devices: int = 500
@@ -109,7 +110,8 @@ class Fleet:
     """Every device that was heard of, with its state.
 
     A state never depends on the order in which verdicts arrive: it is read off the window, which is sorted by the
-    sensor's time. A fault shows at its first verdict and clears after ``clear_after`` healthy ones in a row.
+    sensor's time. It is a fault while ``fault_verdicts`` of the newest ``deciding_verdicts`` say so; where there are
+    fewer verdicts than that, while all of them do.
     """
 
     def __init__(self, clock: Clock, limits: FleetLimits) -> None:
@@ -238,7 +240,7 @@ class Fleet:
             return
         device.behind += 1
         stale = elapsed - device.advanced > self._limits.clock_set_back_s
-        if stale and device.behind > self._limits.clear_after:
+        if stale and device.behind > self._limits.deciding_verdicts:
             device.window.clear()
             device.advanced, device.behind, device.restarted = elapsed, 0, self._number + 1
 
@@ -254,8 +256,9 @@ class Fleet:
         elapsed, limit = self._clock.elapsed(), self._limits.silent_after_s
         if elapsed - device.verdict_contact > limit:
             return State.SILENT if elapsed - device.contact > limit else State.NO_DATA
-        recent = device.window.latest(self._limits.clear_after)
-        return State.FAULT if any(point.fault for point in recent) else State.HEALTHY
+        recent = device.window.latest(self._limits.deciding_verdicts)
+        enough = min(self._limits.fault_verdicts, len(recent))
+        return State.FAULT if sum(point.fault for point in recent) >= enough else State.HEALTHY
 
     def _refresh(self) -> None:
         """Silence comes without a message, so it is looked for whenever somebody asks."""
@@ -287,7 +290,7 @@ class Fleet:
         restarted = device.restarted >= after
         fresh = [point for point in device.window if restarted or point.number > after]
         newest = device.window.newest
-        recent = device.window.latest(self._limits.clear_after)
+        recent = device.window.latest(self._limits.deciding_verdicts)
         return DeviceView(
             device_id=device.device_id,
             state=device.state,

@@ -23,7 +23,8 @@ class Monitor:
             clock,
             FleetLimits(
                 silent_after_s=settings.silent_after_s,
-                clear_after=settings.clear_after,
+                deciding_verdicts=settings.deciding_verdicts,
+                fault_verdicts=settings.fault_verdicts,
                 forget_after_s=settings.forget_after_s,
                 window_points=settings.window_points,
                 max_devices=settings.max_devices,

@@ -53,12 +53,16 @@ class MonitorSettings(BaseSettings):
     silent_after_s: float = Field(
         default=10, gt=0, description="A device without a verdict for so many seconds is shown as silent."
     )
-    clear_after: int = Field(
-        default=5,
+    deciding_verdicts: int = Field(
+        default=8, ge=1, le=16, description="The newest verdicts of a device, which decide about its state."
+    )
+    fault_verdicts: int = Field(
+        default=2,
         ge=1,
-        le=100,
-        description="A fault shows at the first faulty verdict and clears after so many healthy ones in a row: "
-        "one faulty reading in eleven looks healthy.",
+        le=16,
+        description="So many faults among the deciding verdicts make the state a fault. One reading in eleven of a "
+        "faulty fan looks healthy and one in 3,000 of a healthy fan looks faulty: 2 of 8 is wrong once in a "
+        "million readings either way, and sees a fault with the second faulty verdict.",
     )
     forget_after_s: float = Field(
         default=7 * 86400,

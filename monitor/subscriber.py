@@ -6,6 +6,7 @@ process: the page shows the present, and a new process has no use for an old bac
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import paho.mqtt.client as mqtt
 import structlog
@@ -83,7 +84,8 @@ class Subscriber:
     def stop(self) -> None:
         """Say goodbye and disconnect."""
         if self._client.is_connected():
-            self._announce(OFFLINE).wait_for_publish(timeout=2)
+            with suppress(BrokerAway):  # it may be stopping too; then the last will says the same
+                self._confirm(self._announce(OFFLINE), timeout_s=1)
         self._client.disconnect()
         self._client.loop_stop()
 

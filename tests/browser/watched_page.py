@@ -62,6 +62,7 @@ def watched_page(
     width: int = 1360,
     height: int = 900,
     scheme: Literal["light", "dark"] = "light",
+    scale: float = 1,
     reduced_motion: bool = False,
     loss_expected: bool = False,
 ) -> Iterator[Page]:
@@ -75,6 +76,7 @@ def watched_page(
         width: Of the viewport, CSS pixels; below 500 it is a phone with a touch screen.
         height: Of the viewport, CSS pixels.
         scheme: Which colours the person prefers.
+        scale: Device pixels in a CSS pixel.
         reduced_motion: Whether the person prefers less motion.
         loss_expected: The monitor is taken away during the test, which the browser itself writes on the console.
     """
@@ -84,7 +86,7 @@ def watched_page(
         viewport={"width": width, "height": height},
         color_scheme=scheme,
         reduced_motion="reduce" if reduced_motion else "no-preference",
-        device_scale_factor=2,
+        device_scale_factor=scale,
         has_touch=phone,
         is_mobile=phone,
         locale="en-GB",

@@ -12,7 +12,7 @@ from monitor.fleet import DeviceView, Fleet, FleetLimits, State
 from tests.monitor.made_verdicts import rejection, verdict
 from tests.monitor.still_clock import StillClock
 
-LIMITS = FleetLimits(silent_after_s=10, clear_after=5, window_points=50, max_devices=20)
+LIMITS = FleetLimits(silent_after_s=10, window_points=50, max_devices=20)
 
 
 def new_fleet(limits: FleetLimits = LIMITS) -> tuple[Fleet, StillClock]:
@@ -39,18 +39,30 @@ def test_a_device_is_healthy_after_its_first_healthy_verdict() -> None:
     assert dict(zip(device.newest.names, device.newest.values, strict=True))["rotation"] == 600.0
 
 
-def test_a_fault_shows_at_its_first_verdict() -> None:
+def test_a_healthy_fan_becomes_faulty_with_the_second_faulty_verdict() -> None:
     fleet, clock = new_fleet()
-    fleet.take_verdict(verdict(at=clock.now(), seq=1))
-    fleet.take_verdict(verdict(at=clock.now() + 0.1, seq=2, fault=1))
-    assert only(fleet).state is State.FAULT
+    states = []
+    for fault in (0, 0, 0, 1, 0, 1):
+        clock.advance(1)
+        fleet.take_verdict(verdict(at=clock.now(), fault=fault))
+        states.append(only(fleet).state)
+    assert states == [State.HEALTHY] * 5 + [State.FAULT]
     assert only(fleet).since == clock.now()
+    assert (only(fleet).recent_faults, only(fleet).recent_verdicts) == (2, 6)
 
 
-def test_a_fault_clears_after_five_healthy_verdicts_in_a_row() -> None:
+def test_a_device_whose_only_verdict_is_a_fault_is_faulty() -> None:
     fleet, clock = new_fleet()
     fleet.take_verdict(verdict(at=clock.now(), fault=1))
-    for _ in range(4):
+    assert only(fleet).state is State.FAULT
+
+
+def test_a_fault_clears_when_one_of_eight_verdicts_is_left() -> None:
+    fleet, clock = new_fleet()
+    for _ in range(20):
+        clock.advance(1)
+        fleet.take_verdict(verdict(at=clock.now(), fault=1))
+    for _ in range(6):
         clock.advance(1)
         fleet.take_verdict(verdict(at=clock.now()))
         assert only(fleet).state is State.FAULT
@@ -237,8 +249,9 @@ def test_a_sensor_ahead_of_time_does_not_hide_what_comes_after_its_clock_is_righ
     for _ in range(5):
         clock.advance(1)
         fleet.take_verdict(verdict(at=clock.now() + 240))
-    clock.advance(1)
-    fleet.take_verdict(verdict(at=clock.now(), fault=1))
+    for _ in range(2):
+        clock.advance(1)
+        fleet.take_verdict(verdict(at=clock.now(), fault=1))
     assert only(fleet).state is State.FAULT
 
 
