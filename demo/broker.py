@@ -59,7 +59,9 @@ def prepare_broker(ports: Ports, folder: Path, kind: BrokerKind | None = None) -
         file = folder / "rumqttd.toml"
         file.write_text(rumqttd_configuration(ports), encoding="utf-8")
         return Broker(
-            BrokerKind.EMBEDDED, "embedded rumqttd", [sys.executable, "-m", "demo.broker", str(file)]
+            BrokerKind.EMBEDDED,
+            f"embedded rumqttd (MQTT 3.1.1 on port {ports.mqtt_old})",
+            [sys.executable, "-m", "demo.broker", str(file)],
         )
     path, version = found
     file = folder / "mosquitto.conf"

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from demo.broker import BrokerKind, prepare_broker
+from demo.broker import Broker, BrokerKind, prepare_broker
 from demo.ports import LOOPBACK, Ports, choose_ports, moved
 from demo.runner import Ending, Screen, run
 from demo.services import BROKEN_FAN, Files, parts
@@ -60,18 +60,19 @@ def _run(duration_s: float | None, kind: BrokerKind | None, files: Files, models
         broker = prepare_broker(ports, files.folder, kind)
     except OSError as error:
         _refuse(str(error))
-    _welcome(broker.title, ports, files)
+    _welcome(broker, ports, files)
     started_s = time.time()
     ending, screen = run(parts(broker, ports, files, models, started_s, duration_s), files.logs)
     return _farewell(ending, screen, files)
 
 
-def _welcome(broker: str, ports: Ports, files: Files) -> None:
+def _welcome(broker: Broker, ports: Ports, files: Files) -> None:
     for name, (documented, chosen) in moved(ports).items():
-        if name != "mqtt_old" or "rumqttd" in broker:
+        if name != "mqtt_old" or broker.kind is BrokerKind.EMBEDDED:
             _say(f"Port {documented} is taken, so {name} is on {chosen}.")
     _say(f"Live page:  http://{LOOPBACK}:{ports.page}")
-    _say(f"Broker:     {broker}, {LOOPBACK}:{ports.mqtt}. Logs: {files.logs}")
+    _say(f"Broker:     {LOOPBACK}:{ports.mqtt}, {broker.title}")
+    _say(f"Logs:       {files.logs}")
     # 0.6 * 0.5 * 2/3 * 7/15 of a broken fan's readings lie inside the healthy ranges (simulator/fan.py has them).
     _say(
         f"Fan {BROKEN_FAN} of 6 is broken, and one in eleven of its readings looks healthy: no judge of single "

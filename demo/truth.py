@@ -17,6 +17,7 @@ class Truth:
         self._offset = 0
         self._begins: dict[tuple[str, str], list[int]] = {}
         self._faults: dict[tuple[str, str], list[int | None]] = {}
+        self._now: dict[str, int | None] = {}
 
     def read_on(self) -> None:
         """Take in what has been written since the last time; a file that is not there yet is empty."""
@@ -37,11 +38,12 @@ class Truth:
         return self._faults[key][place - 1] if place else None
 
     def faulty_devices(self) -> list[str]:
-        """The devices whose last line says faulty."""
-        return sorted(device for (device, _), faults in self._faults.items() if faults[-1] == 1)
+        """The devices whose last line, of any run, says faulty."""
+        return sorted(device for device, fault in self._now.items() if fault == 1)
 
     def _add(self, line: dict[str, object]) -> None:
         key = (str(line["deviceID"]), str(line["bootID"]))
-        fault = line["fault"]
+        fault = None if line["fault"] is None else int(str(line["fault"]))
         self._begins.setdefault(key, []).append(int(str(line["seq"])))
-        self._faults.setdefault(key, []).append(None if fault is None else int(str(fault)))
+        self._faults.setdefault(key, []).append(fault)
+        self._now[key[0]] = fault

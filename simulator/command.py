@@ -27,6 +27,8 @@ from simulator.service import simulate as run_simulation
 from simulator.settings import SimulatorSettings
 from simulator.truth import TruthLog
 
+MOST_PER_SECOND = 100_000
+"""Ten times of what one process sends; more is a slip of the hand."""
 REPLAY_QUEUE = 1000
 """A replay waits when so many readings queue, so that its progress bar shows what the broker takes."""
 
@@ -88,25 +90,26 @@ def simulate(  # noqa: PLR0913, PLR0917 - one parameter an option of the command
     settings = _settings(mqtt_host, mqtt_port)
     if not 0.001 <= rate <= 1000:
         _refuse(f"--rate {rate:g}: expected 0.001 to 1000 readings a second")
+    if fans * rate > MOST_PER_SECOND:
+        _refuse(f"{fans} fans at {rate:g} readings a second: expected at most {MOST_PER_SECOND:,} in all")
     _log_as_json()
     clock = SystemClock()
     plan = FleetPlan(
         fans, prefix, [name.strip() for name in fault.split(",") if name.strip()], condition or []
     )
     try:
-        members = plan.build(seed=seed, now_s=clock.monotonic())
         topics = Topics(settings.topic_root)
+        fleet = Fleet(
+            plan.build(seed=seed, now_s=clock.monotonic()),
+            rate=rate,
+            voice=Voice(topics, Generation(generation), secrets.token_hex(4)),
+            clock=clock,
+            truth=_truth(truth),
+        )
     except ValueError as error:
         _refuse(str(error))
     metrics = _serve_metrics(settings)
     inbox = Inbox(topics, metrics)
-    fleet = Fleet(
-        members,
-        rate=rate,
-        voice=Voice(topics, Generation(generation), secrets.token_hex(4)),
-        clock=clock,
-        truth=_truth(truth),
-    )
     publisher = Publisher(
         settings, client_id="simulator", metrics=metrics, service="simulator", on_command=inbox.put
     )

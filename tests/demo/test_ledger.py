@@ -103,6 +103,14 @@ def test_a_half_written_line_of_truth_waits_for_its_rest(truth_file: Path) -> No
     assert truth.fault("1", "b", 0) == 0
 
 
+def test_the_broken_fans_are_those_whose_last_word_says_so(truth_file: Path) -> None:
+    truth = Truth(truth_file)
+    for device, fault in [("5", 1), ("6", 1), ("6", 0), ("4", None), ("5", 1)]:
+        told(truth_file, device, 0, fault)
+    truth.read_on()
+    assert truth.faulty_devices() == ["5"]
+
+
 def test_the_percentiles_are_those_of_the_time_from_fan_to_verdict(ledger: Ledger) -> None:
     for seq in range(100):
         scored(ledger, key(seq), took_s=(seq + 1) / 1000)

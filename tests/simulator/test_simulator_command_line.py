@@ -39,6 +39,7 @@ def recording(folder: Path, rows: int) -> Path:
         (["--fault", "9"], "there is no fan '9': the fans are 1 to 6"),
         (["--condition", "5=broken"], "expected FAN=CONDITION"),
         (["--rate", "0"], "--rate 0: expected 0.001 to 1000 readings a second"),
+        (["--fans", "1000000", "--rate", "1"], "expected at most 100,000 in all"),
         (["replay", "/nowhere/fan.csv"], "/nowhere/fan.csv: No such file or directory"),
         (["command", "a/b", "faulty"], "fan 'a/b': expected 1 to 64 letters"),
         (["command", "5", "faulty", "--over", "10"], "only wearing takes a time"),
