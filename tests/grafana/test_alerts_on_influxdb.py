@@ -4,7 +4,7 @@ Windows end when the query runs. So data that must be there then is written into
 not is kept well away from the edge: a slow machine changes no outcome.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,7 +16,7 @@ from tests.servers.site import Site
 
 FAULT, QUIET = rule("fanwatch-fan-fault"), rule("fanwatch-fan-silent")
 DOWN, OFFLINE = rule("fanwatch-service-down"), rule("fanwatch-service-offline")
-BROKER_SILENT, DROPPED = rule("fanwatch-broker-silent"), rule("fanwatch-broker-dropped")
+BROKER_AWAY, DROPPED = rule("fanwatch-broker-away"), rule("fanwatch-broker-dropped")
 
 AHEAD_S = 200
 HEARTBEATS = {
@@ -26,12 +26,19 @@ HEARTBEATS = {
 }
 
 
-@pytest.fixture
-def influxdb(new_site: Callable[[], Site]) -> Iterator[InfluxDB]:
-    """A database of this test alone: the rules look at everything there is."""
-    with InfluxDB(new_site()) as server:
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InfluxDB]:
+    """A database of this file alone: the rules look at everything there is."""
+    with InfluxDB(Site(tmp_path_factory.mktemp("alerts"))) as server:
         server.prepare()
         yield server
+
+
+@pytest.fixture
+def influxdb(database: InfluxDB) -> InfluxDB:
+    """That database, emptied."""
+    database.query("DROP SERIES FROM /.*/")
+    return database
 
 
 def write(influxdb: InfluxDB, series: str, fields: dict[int, str]) -> None:
@@ -151,17 +158,26 @@ class TestServiceDown:
 
 
 class TestBroker:
-    def test_a_broker_that_stopped_speaking_fires(self, influxdb: InfluxDB) -> None:
-        write(influxdb, "broker", {s: f"uptime={1000 + s}.0" for s in range(-300, -60, 5)})
-        assert evaluate(BROKER_SILENT, influxdb).of() is True
+    @pytest.mark.parametrize(
+        ("predictor", "monitor", "away"),
+        [(0, 0, True), (0, 1, False), (1, 0, False), (1, 1, False), (None, 0, True), (None, 1, False)],
+    )
+    def test_it_is_away_when_no_service_that_answers_is_connected(
+        self, influxdb: InfluxDB, predictor: int | None, monitor: int | None, away: bool
+    ) -> None:
+        for service, connected in (("predictor", predictor), ("monitor", monitor)):
+            if connected is not None:
+                beats = dict.fromkeys(range(-120, AHEAD_S, 5), f"fanwatch_{service}_connected={connected}.0")
+                write(influxdb, f"service,service={service}", beats)
+        assert evaluate(BROKER_AWAY, influxdb).of() is away
 
-    def test_a_broker_that_speaks_does_not(self, influxdb: InfluxDB) -> None:
-        write(influxdb, "broker", {s: f"uptime={1000 + s}.0" for s in range(-300, AHEAD_S, 5)})
-        assert evaluate(BROKER_SILENT, influxdb).of() is False
+    def test_that_no_service_answers_says_nothing_of_the_broker(self, influxdb: InfluxDB) -> None:
+        write(influxdb, "service,service=predictor", {-120: "fanwatch_predictor_connected=0.0"})
+        assert evaluate(BROKER_AWAY, influxdb).firing == {}
+        assert BROKER_AWAY["noDataState"] == "OK"
 
-    def test_no_word_for_an_hour_is_an_alert(self, influxdb: InfluxDB) -> None:
-        assert evaluate(BROKER_SILENT, influxdb).firing == {}
-        assert BROKER_SILENT["noDataState"] == "Alerting"
+    def test_the_broker_of_the_plant_is_there(self, plant: InfluxDB) -> None:
+        assert evaluate(BROKER_AWAY, plant).of() is False
 
     def test_dropped_messages_fire(self, influxdb: InfluxDB) -> None:
         counter = {s: f"publish_messages_dropped={0 if s < -100 else 5}.0" for s in range(-300, AHEAD_S, 5)}

@@ -1,5 +1,6 @@
 """What can be held of the provisioning files without a server."""
 
+import math
 import re
 from typing import Any
 
@@ -8,8 +9,9 @@ import yaml
 from grafana_foundation_sdk.models.alerting import Rule
 from grafana_foundation_sdk.models.expr import TypeMath, TypeReduce, TypeThreshold
 
-from tests.grafana.alert_rules import rule_groups, rules
-from tests.grafana.dashboard_files import DATASOURCE, PROVISIONING, REPOSITORY, dashboards
+from contract.bundle import Manifest
+from tests.grafana.alert_rules import rule, rule_groups, rules
+from tests.grafana.dashboard_files import DATASOURCE, PROVISIONING, REPOSITORY, dashboards, panels
 from tests.grafana.typed_models import misfits
 
 EXPRESSIONS = {"math": TypeMath, "reduce": TypeReduce, "threshold": TypeThreshold}
@@ -50,6 +52,35 @@ def test_the_dashboards_are_where_the_container_has_them() -> None:
 def test_alerts_need_nothing_outside_the_plant() -> None:
     assert provisioned("alerting/notifications.yml").keys() == {"apiVersion"}
     assert all("notification_settings" not in rule for rule in rules())
+
+
+def binomial(most: int, of: int, chance: float) -> float:
+    """The probability of at most so many successes in so many tries."""
+    return sum(math.comb(of, n) * chance**n * (1 - chance) ** (of - n) for n in range(most + 1))
+
+
+def test_the_share_that_fires_lies_where_neither_a_broken_nor_a_sound_fan_comes_by_chance() -> None:
+    model = Manifest.model_validate_json((REPOSITORY / "models" / "fan" / "manifest.json").read_text())
+    (line,) = re.findall(
+        r"\$\{share_now\} >= ([0-9.]+)", rule("fanwatch-fan-fault")["data"][-1]["model"]["expression"]
+    )
+    readings = 60  # a minute of one a second
+    needed = math.ceil(float(line) * readings)
+    assert binomial(needed - 1, readings, model.metrics["recall"]) < 1e-4
+    assert 1 - binomial(needed - 1, readings, model.metrics["false_alarm_rate"]) < 1e-12
+    # And no later than after a minute of fault, on average.
+    assert model.metrics["recall"] > float(line)
+
+
+def test_the_dashed_line_of_every_probability_is_the_threshold_of_the_model() -> None:
+    model = Manifest.model_validate_json((REPOSITORY / "models" / "fan" / "manifest.json").read_text())
+    lines = {
+        (dashboard["uid"], panel["title"]): panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        for dashboard, panel in panels()
+        if panel["title"] in {"Probability of a fault", "Probability now", "Rotation against vibration"}
+    }
+    assert len(lines) == 4
+    assert {steps[-1]["value"] for steps in lines.values()} == {model.threshold}
 
 
 class TestAlertRules:
