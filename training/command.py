@@ -1,6 +1,5 @@
 """The commands: generate a data set, train a bundle, evaluate one."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -73,10 +72,8 @@ def train(  # noqa: PLR0913, PLR0917 - each is an option of the command
     """Train a model, judge it on rows that it never saw, and write its bundle and report."""
     from training.bundle import BundleError  # noqa: PLC0415
     from training.dataset import InvalidData  # noqa: PLC0415
-
-    _keep_tensorflow_quiet()
-    from training.model import Recipe, TrainingFailed  # noqa: PLC0415
     from training.pipeline import Order, run  # noqa: PLC0415
+    from training.recipe import Recipe, TrainingFailed  # noqa: PLC0415
 
     order = Order(
         data=data,
@@ -123,12 +120,6 @@ def evaluate(
     if report:
         write_report(report, result, rows_read, manifest.signals, facts={"model_id": manifest.model_id})
         typer.echo(f"report: {report}")
-
-
-def _keep_tensorflow_quiet() -> None:
-    """Before its import: its notes about instruction sets would bury the progress bar."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 
 def _fail(message: str) -> NoReturn:

@@ -115,9 +115,9 @@ def read_csv(path: Path, specs: Sequence[SignalSpec] = FAN_SIGNALS, label: str =
     problems: list[str] = []
     values = [_numbers(frame[columns[name]], problems) for name in names]
     for spec, column in zip(specs, values, strict=False):
-        bad = (column < spec.minimum) | (column > spec.maximum)
+        bad = np.isfinite(column) & ((column < spec.minimum) | (column > spec.maximum))
         _note(problems, frame[columns[spec.name]], bad, f"{spec.minimum:g} to {spec.maximum:g} {spec.unit}")
-    _note(problems, frame[columns[label]], ~np.isin(values[-1], (0, 1)) & ~np.isnan(values[-1]), "0 or 1")
+    _note(problems, frame[columns[label]], np.isfinite(values[-1]) & ~np.isin(values[-1], (0, 1)), "0 or 1")
     if problems:
         shown = "; ".join(problems[:_SHOWN_PROBLEMS])
         more = f"; and {len(problems) - _SHOWN_PROBLEMS} more" if len(problems) > _SHOWN_PROBLEMS else ""
@@ -138,14 +138,23 @@ def read_csv(path: Path, specs: Sequence[SignalSpec] = FAN_SIGNALS, label: str =
 
 def _parse(path: Path, content: bytes) -> pd.DataFrame:
     try:
-        # Blank lines are kept while parsing, so that a row's number is its line in the file.
-        frame = pd.read_csv(
-            io.BytesIO(content), dtype=str, keep_default_na=False, skip_blank_lines=False, index_col=False
+        # The header is read as a row: pandas would rename a column that is named twice, and drop the fields that a
+        # header lacks. Blank lines are kept for now, so that a row's number is its line in the file.
+        rows = pd.read_csv(
+            io.BytesIO(content),
+            header=None,
+            dtype=str,
+            keep_default_na=False,
+            skip_blank_lines=False,
+            encoding="utf-8-sig",
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InvalidData(f"{path}: not a comma-separated file in UTF-8 with a header: {error}") from error
-    frame.index = pd.RangeIndex(2, len(frame) + 2)
-    frame = frame.fillna("")
+        text = str(error).strip()
+        raise InvalidData(f"{path}: not a comma-separated file in UTF-8 with a header: {text}") from error
+    rows.index = pd.RangeIndex(1, len(rows) + 1)
+    rows = rows.fillna("")
+    frame = rows.iloc[1:]
+    frame.columns = pd.Index(rows.iloc[0])
     return frame[(frame != "").any(axis=1)]
 
 
@@ -161,7 +170,9 @@ def _find_columns(path: Path, frame: pd.DataFrame, names: Sequence[str]) -> dict
         )
     for name in names:
         if len(found[name.lower()]) > 1:
-            raise InvalidData(f"{path}: column {name} stands there twice, as {found[name.lower()]}")
+            raise InvalidData(
+                f"{path}: column {name} stands there twice, as {', '.join(found[name.lower()])}"
+            )
     return {name: found[name.lower()][0] for name in names}
 
 

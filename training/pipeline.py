@@ -1,5 +1,6 @@
 """Training from data to a written bundle and its report."""
 
+import os
 from dataclasses import asdict, dataclass
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -9,8 +10,18 @@ from training.bundle import LITERT_FILE, check_target, litert_probabilities, wri
 from training.dataset import DataSet, generate, read_csv, split
 from training.evaluation import Evaluation, evaluate
 from training.fan import FAN_SIGNALS
-from training.model import Recipe, probabilities, train
+from training.recipe import Recipe
 from training.report import write_report
+
+
+def keep_tensorflow_quiet() -> None:
+    """Before its import: its notes about instruction sets would bury the progress bar.
+
+    Without oneDNN the order of additions, and so the last digits, are the same on more processors.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 
 @dataclass(frozen=True)
@@ -54,11 +65,15 @@ def run(order: Order, recipe: Recipe, *, progress: bool = True) -> Evaluation:
     Raises:
         training.bundle.BundleError: The bundle's folder may not be replaced.
         training.dataset.InvalidData: The CSV file cannot be used.
-        training.model.TrainingFailed: The network learned nothing.
+        training.recipe.TrainingFailed: The network learned nothing.
     """
     check_target(order.bundle, overwrite=order.overwrite)
     data: DataSet = read_csv(order.data) if order.data else generate(order.rows, order.seed)[0]
     parts = split(data, order.seed)
+    # Only now: TensorFlow takes ten seconds to import, and a wrong column is known at once.
+    keep_tensorflow_quiet()
+    from training.model import probabilities, train  # noqa: PLC0415
+
     trained = train(parts, recipe, progress=progress)
     result = evaluate(parts.held_out, probabilities(trained.model, parts.held_out.signals), order.threshold)
     write_bundle(
