@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
+from edge_manager.influxdb import StatementTooLongError
 from edge_manager.statements import fill_in
 
 __all__ = ["Stretch", "backfill", "stretches"]
 
 Stretch = tuple[datetime, datetime]
+
+_HOUR = timedelta(hours=1)
 
 
 def stretches(now: datetime, days: int) -> Iterator[Stretch]:
@@ -41,6 +44,8 @@ def backfill(
 ) -> int:
     """Computes the history of every stretch again. A day at a time bounds what InfluxDB holds in memory.
 
+    Where a day is too much for InfluxDB's query-timeout (many fans, a small machine), its halves are tried.
+
     Args:
         execute: Executes one statement.
         statements: The backfill's, with $from and $to.
@@ -50,15 +55,25 @@ def backfill(
 
     Returns:
         The number of statements executed.
+
+    Raises:
+        StatementTooLongError: Even an hour is too much.
+        InfluxDBError: A statement failed.
     """
     executed = 0
-    for start, end in stretches(now, days):
-        values = {"from": _rfc3339(start), "to": _rfc3339(end)}
-        for statement in statements:
-            if is_stopped():
-                return executed
-            execute(fill_in(statement, values))
+    waiting = [(statement, stretch) for stretch in stretches(now, days) for statement in statements]
+    # Taken from the end.
+    waiting.reverse()
+    while waiting and not is_stopped():
+        statement, (start, end) = waiting.pop()
+        try:
+            execute(fill_in(statement, {"from": _rfc3339(start), "to": _rfc3339(end)}))
             executed += 1
+        except StatementTooLongError:
+            if end - start <= _HOUR:
+                raise
+            middle = start + (end - start) // _HOUR // 2 * _HOUR
+            waiting += [(statement, (middle, end)), (statement, (start, middle))]
     return executed
 
 

@@ -6,7 +6,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-__all__ = ["InfluxDB", "InfluxDBError", "InfluxDBUnreachableError"]
+__all__ = ["InfluxDB", "InfluxDBError", "InfluxDBUnreachableError", "StatementTooLongError"]
 
 
 class InfluxDBError(RuntimeError):
@@ -15,6 +15,10 @@ class InfluxDBError(RuntimeError):
 
 class InfluxDBUnreachableError(InfluxDBError):
     """InfluxDB was not there in time."""
+
+
+class StatementTooLongError(InfluxDBError):
+    """The statement ran longer than InfluxDB's query-timeout; a smaller one may do."""
 
 
 class InfluxDB:
@@ -56,6 +60,7 @@ class InfluxDB:
 
         Raises:
             InfluxDBUnreachableError: The server is not there.
+            StatementTooLongError: It took longer than InfluxDB allows.
             InfluxDBError: The user may not, or the statement failed.
         """
         form = {"q": statement} | ({"db": database} if database else {})
@@ -71,6 +76,9 @@ class InfluxDB:
             body = {"error": response.text[:200]}
         results = body.get("results") or [{}]
         problem = body.get("error") or results[0].get("error")
+        # Source of the text: ErrQueryTimeoutLimitExceeded in InfluxDB's query/executor.go.
+        if problem and "query-timeout limit exceeded" in problem:
+            raise StatementTooLongError(problem)
         if problem or not response.ok:
             raise InfluxDBError(str(problem or f"HTTP status {response.status_code}"))
         return list(results[0].get("series", []))

@@ -3,11 +3,13 @@
 import itertools
 from datetime import UTC, datetime, timedelta, timezone
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_manager.backfill import backfill, stretches
 from edge_manager.history import HistoryState, health_problem
+from edge_manager.influxdb import StatementTooLongError
 
 NOW = datetime(2026, 3, 29, 2, 17, 5, tzinfo=UTC)
 CHECK = timedelta(seconds=30)
@@ -56,6 +58,30 @@ def test_every_statement_is_executed_for_every_stretch() -> None:
 def test_a_stop_ends_the_backfill_after_the_present_statement() -> None:
     executed: list[str] = []
     assert backfill(executed.append, ["A '$from'"], NOW, 30, lambda: len(executed) == 3) == 3
+
+
+def test_a_stretch_that_takes_too_long_is_computed_in_halves_of_whole_hours() -> None:
+    done: list[tuple[str, str]] = []
+
+    def execute(statement: str) -> None:
+        start, end = statement.split()
+        if datetime.fromisoformat(end) - datetime.fromisoformat(start) > timedelta(hours=5):
+            raise StatementTooLongError("query-timeout limit exceeded")
+        done.append((start, end))
+
+    executed = backfill(execute, ["$from $to"], NOW, 2, lambda: False)
+    assert executed == len(done) == 9
+    assert done[0] == ("2026-03-28T00:00:00Z", "2026-03-28T03:00:00Z")
+    assert all(left[1] == right[0] for left, right in itertools.pairwise(done))
+    assert done[-1][1] == "2026-03-29T02:00:00Z"
+
+
+def test_an_hour_that_takes_too_long_is_given_up() -> None:
+    def execute(_statement: str) -> None:
+        raise StatementTooLongError("query-timeout limit exceeded")
+
+    with pytest.raises(StatementTooLongError):
+        backfill(execute, ["$from $to"], NOW, 2, lambda: False)
 
 
 def test_health_says_what_is_wrong() -> None:

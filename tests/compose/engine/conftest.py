@@ -23,6 +23,8 @@ def stack() -> Iterator[Stack]:
         yield stack
     finally:
         stack.down("--volumes")
+        # What an older build of ours left; the layers that the next build starts from stay.
+        docker("image", "prune", "--force", "--filter", f"label=com.docker.compose.project={PROJECT}")
 
 
 @pytest.fixture(scope="session")

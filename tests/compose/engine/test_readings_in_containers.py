@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.compose.engine.containers import Stack, sign_in
+from tests.compose.engine.containers import Stack, docker, sign_in
 from tests.servers.waiting import wait_until
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PER_GENERATION = 500
 FANS = 5
 
@@ -38,7 +39,7 @@ def _second_generation(number: int, start: datetime) -> Sent:
         "bootID": "compose",
         **_signals(number),
     }
-    milliseconds = round(moment.timestamp() * 1000)
+    milliseconds = (moment - EPOCH) // timedelta(milliseconds=1)
     return Sent(
         device,
         milliseconds * 1_000_000 + number,
@@ -117,6 +118,27 @@ def test_a_thousand_readings_of_both_generations_arrive_once_and_a_bad_one_among
     finally:
         for client in (watcher, fans, legacy):
             client.close()
+
+
+def test_a_predictor_that_is_killed_comes_back_by_itself_and_no_reading_is_lost(
+    stack: Stack, sent: list[Sent]
+) -> None:
+    victim = stack.containers()["predictor"]
+    start = datetime.now(UTC) - timedelta(minutes=20)
+    more = [_second_generation(number, start) for number in range(1000, 1100)]
+    fans = sign_in("simulator", stack.password("mqtt-simulator"))
+    try:
+        # Not `docker kill`, which counts as a wish of the operator's that it stay down.
+        kill = ("python", "-c", f"import os; os.kill({victim['State']['Pid']}, 9)")
+        docker("run", "--rm", "--pid", "host", "--network", "none", "python:3.13-slim", *kill)
+        fans.publish_all([(one.topic, one.payload) for one in more])
+        sent += more
+        _expect_all(stack, sent)
+    finally:
+        fans.close()
+    again = stack.containers()["predictor"]
+    assert again["Id"] == victim["Id"]
+    assert again["RestartCount"] == 1
 
 
 def test_the_data_is_still_there_after_down_and_up_and_a_real_site_starts_without_simulated_fans(
