@@ -27,7 +27,9 @@ from tests.servers.telegraf import Telegraf
 from tests.servers.waiting import free_port, wait_until
 
 HEALTHY, BROKEN, SILENT, ODD_NAME = "1", "5", "3", "hall-2.fan_6"
-FANS = (HEALTHY, SILENT, BROKEN, ODD_NAME)
+SIMILAR_NAME = "hall-2xfan_6"
+"""What the dot of the odd name would match as well, were it not escaped."""
+FANS = (HEALTHY, SILENT, BROKEN, ODD_NAME, SIMILAR_NAME)
 
 MINUTES_AGO = 20
 STEP = timedelta(seconds=2)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.grafana.dashboard_files import PanelQuery, dashboards, panel_queries, panel_query
 from tests.grafana.interpolation import View
-from tests.grafana.plant import BROKEN, FANS, HEALTHY, ODD_NAME, SILENT
+from tests.grafana.plant import BROKEN, FANS, HEALTHY, ODD_NAME, SILENT, SIMILAR_NAME
 from tests.servers.influxdb import InfluxDB, nanoseconds
 
 FLEET, FAN, SYSTEM = "fanwatch-fleet", "fanwatch-fan", "fanwatch-system"
@@ -64,8 +64,16 @@ def test_a_panel_of_fans_shows_the_chosen_ones_alone(plant: InfluxDB, query: Pan
 
 
 def test_a_name_with_a_dot_does_not_choose_a_fan_of_a_similar_name(plant: InfluxDB) -> None:
-    similar = View(datetime.now(UTC), ("hall-2xfan_6",))
-    assert ask(plant, panel_query(FLEET, "State of every fan"), similar) == []
+    odd, both = View(datetime.now(UTC), (ODD_NAME,)), View(datetime.now(UTC), (ODD_NAME, SIMILAR_NAME))
+    query = panel_query(FLEET, "State of every fan")
+    assert by_label(ask(plant, query, odd), "deviceID").keys() == {ODD_NAME}
+    assert by_label(ask(plant, query, both), "deviceID").keys() == {ODD_NAME, SIMILAR_NAME}
+
+
+def test_a_variable_that_grafana_does_not_know_is_found() -> None:
+    query = panel_query(FAN, "History of rotation")
+    with pytest.raises(ValueError, match="history"):
+        View(datetime.now(UTC), (BROKEN,)).interpolate(query.dashboard, query.panel, query.target["query"])
 
 
 @pytest.mark.parametrize(
@@ -121,11 +129,12 @@ class TestFleet:
             )
             for fan, share in states.items()
         }
-        assert texts == {BROKEN: "FAULT", HEALTHY: "healthy", ODD_NAME: "healthy", SILENT: "no verdict"}
+        healthy = dict.fromkeys((HEALTHY, ODD_NAME, SIMILAR_NAME), "healthy")
+        assert texts == {BROKEN: "FAULT", SILENT: "no verdict"} | healthy
 
     def test_verdicts_a_second_is_the_rate_of_all_fans(self, plant: InfluxDB) -> None:
-        # Three fans, a verdict every two seconds.
-        assert only(ask(plant, panel_query(FLEET, "Verdicts a second"))) == pytest.approx(1.5, abs=0.31)
+        # Four fans, a verdict every two seconds.
+        assert only(ask(plant, panel_query(FLEET, "Verdicts a second"))) == pytest.approx(2, abs=0.41)
 
     def test_the_last_contact_of_a_silent_fan_is_still_known(self, plant: InfluxDB) -> None:
         rows = ask(plant, panel_query(FLEET, "Last contact"))
