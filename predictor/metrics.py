@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from contract.rejection import Reason
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 600, 86400)
 
 
@@ -26,6 +28,8 @@ class PredictorMetrics:
             ["reason"],
             registry=self.registry,
         )
+        for reason in Reason:  # a series that begins with its first rejection would hide that one from rate()
+            self.rejected.labels(reason)
         self.dropped = Counter(
             "fanwatch_predictor_readings_dropped",
             "QoS 0 readings dropped because they came faster than they could be scored.",
