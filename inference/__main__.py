@@ -1,5 +1,6 @@
 """Wire the scoring service and run it until SIGTERM or SIGINT."""
 
+import signal
 import sys
 
 import structlog
@@ -27,6 +28,10 @@ def main() -> int:
     except ValidationError as error:
         _LOG.error("settings_are_wrong", error=str(error))
         return 2
+    address = f"{settings.listen_host}:{settings.listen_port}"
+    # Until gunicorn has handlers of its own; the first process of a container would otherwise ignore both.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     try:
         bundle = read_bundle(settings.models_dir, settings.model_name)
         listener = listen(settings.listen_host, settings.listen_port)
@@ -34,13 +39,15 @@ def main() -> int:
         _LOG.error("model_is_unusable", error=str(error))
         return 1
     except OSError as error:
-        _LOG.error(
-            "cannot_listen", address=f"{settings.listen_host}:{settings.listen_port}", error=str(error)
-        )
+        _LOG.error("cannot_listen", address=address, error=str(error))
         return 1
     host, port = listener.getsockname()[:2]
     _LOG.info("inference_started", address=f"{host}:{port}", model=bundle.manifest.model_id)
-    serve(settings, bundle, listener)
+    try:
+        serve(settings, bundle, listener)
+    except OSError as error:
+        _LOG.error("cannot_write_scratch_dir", folder=str(settings.scratch_dir), error=str(error))
+        return 1
     return 0
 
 

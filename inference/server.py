@@ -3,7 +3,6 @@
 import os
 import shutil
 import socket
-import tempfile
 import threading
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError
@@ -19,6 +18,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
 from inference.bundle import Bundle, ModelUnusable
+from inference.counters import make_counters_folder
 from inference.settings import InferenceSettings
 
 if TYPE_CHECKING:
@@ -51,8 +51,11 @@ def serve(settings: InferenceSettings, bundle: Bundle, listener: socket.socket) 
         settings: The service's.
         bundle: Verified; each worker loads its model from these bytes.
         listener: Bound and listening.
+
+    Raises:
+        OSError: The scratch folder cannot be written.
     """
-    counters = Path(tempfile.mkdtemp(prefix="fanwatch-inference-", dir=settings.scratch_dir))
+    counters = make_counters_folder(settings.scratch_dir)
     # Read by prometheus-client when it is imported, which therefore happens in the workers (see _Service.load).
     os.environ[_MULTIPROCESS_VARIABLE] = str(counters)
     _Gunicorn(settings, bundle, listener, counters).run()

@@ -69,6 +69,40 @@ def test_it_gets_ready_scores_counts_and_stops_cleanly_on_sigterm(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_the_middle_of_the_start_is_a_clean_stop_too(start_service: Start, number: int) -> None:
+    service = start_service()  # listening, and nothing else yet
+    service.process.send_signal(number)
+    assert service.process.wait(30) == 0
+
+
+def test_the_next_start_removes_what_a_killed_service_left_and_leaves_a_running_one_alone(
+    start_service: Start, tmp_path: Path
+) -> None:
+    killed = start_service(scratch_dir=tmp_path)
+    killed.await_event("model_ready")
+    (left,) = tmp_path.iterdir()
+    workers = psutil.Process(killed.process.pid).children()
+    killed.process.kill()
+    killed.process.wait(30)
+    psutil.wait_procs(workers, timeout=30)  # a worker notices within a second that its parent is gone
+
+    running = start_service(scratch_dir=tmp_path)
+    running.await_event("model_ready")
+    start_service(scratch_dir=tmp_path).await_event("model_ready")
+    folders = list(tmp_path.iterdir())
+    assert left not in folders
+    assert len(folders) == 2
+    assert requests.get(f"{running.url}/metrics", timeout=20).status_code == 200
+
+
+def test_a_scratch_folder_that_cannot_be_written_stops_the_start_with_one_line() -> None:
+    code, log, stderr = run_to_its_end(scratch_dir="/proc/nowhere")
+    assert code == 1
+    assert [entry["event"] for entry in log] == ["inference_started", "cannot_write_scratch_dir"]
+    assert stderr == ""
+
+
 def test_any_worker_answers_for_all_and_each_stays_under_100_mb(start_service: Start) -> None:
     service = start_service(workers=2)
     service.await_event("model_ready", times=2)
