@@ -6,7 +6,8 @@ Nothing is started that no test asks for.
 - ``site``: the secrets of each reader and the broker's users, made by the setup service's own code:
   ``site.mqtt_password("predictor")``, ``site.influxdb_password("grafana")``,
   ``site.secrets_of("predictor")`` (what FANWATCH_SECRETS_DIR of that service names).
-- ``mosquitto``: ``.host``, ``.port``, ``.connect(user)`` (a signed-in client: publish, subscribe, next).
+- ``mosquitto``: ``.host``, ``.port``, ``.connect(user)`` (a signed-in client: publish,
+  publish_all, subscribe, next; and settle, before a broker is killed).
 - ``influxdb``: with users, database, policies and continuous queries: ``.url``, ``.token(user)``, ``.query(...)``,
   ``.points(measurement, device)``, ``.wait_points(...)``. Database "fan", bucket "fan/raw".
 - ``telegraf``: between the two, ready (subscribed) when a test gets it.

@@ -7,7 +7,7 @@
 #   tests/servers/install.sh mosquitto telegraf   only those
 #
 # Debian 12 or 13. Root or sudo is needed only while a Debian package is missing.
-set -euo pipefail
+set -Eeuo pipefail
 
 MOSQUITTO_VERSION=2.1.2
 TELEGRAF_VERSION=v1.37.2
@@ -25,6 +25,7 @@ mkdir -p "$BIN" "$LIB" "$BUILD" "$STAMPS"
 
 say() { printf '==> %s\n' "$*"; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+trap 'die "line $LINENO of $0 failed: $BASH_COMMAND"' ERR
 
 # One run at a time: two builds into the same folder would spoil each other.
 exec 9>"$SERVERS/lock"

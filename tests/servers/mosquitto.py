@@ -143,11 +143,20 @@ class Connection:
         self.client.publish(topic, payload, qos=qos, retain=retain).wait_for_publish(ANSWER_WITHIN_S)
 
     def publish_all(self, messages: list[tuple[str, bytes | str]], *, within_s: float = 120) -> None:
-        """Publishes many at QoS 1 and waits until the broker has acknowledged each."""
+        """Publishes many at QoS 1 and waits until the broker has acknowledged each and has it on its disk."""
         sent = [self.client.publish(topic, payload, qos=1) for topic, payload in messages]
         for info in sent:
             info.wait_for_publish(within_s)
             assert info.is_published()
+        self.settle()
+
+    def settle(self) -> None:
+        """Waits until everything acknowledged so far survives a kill.
+
+        The broker commits at the start of the turn of its loop after the one that acknowledges, so its answer to
+        anything sent later comes behind the commit.
+        """
+        self.subscribe("nothing")
 
     def subscribe(self, topic: str, *, qos: int = 1) -> None:
         """Subscribes and waits for the broker's answer."""
