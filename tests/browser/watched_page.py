@@ -95,7 +95,11 @@ def watched_page(
         page = context.new_page()
         page.set_default_timeout(10_000)
         watch = Watch(page, urlsplit(url).netloc)
-        yield page
+        try:
+            yield page
+        except BaseException as error:
+            error.add_note(f"the page said: {watch.complaints}")
+            raise
         assert watch.abroad == []
         complaints = [each for each in watch.complaints if not (loss_expected and "ERR_CONNECTION" in each)]
         assert complaints == []

@@ -35,9 +35,9 @@ export function unit(text) {
 export function percent(probability) {
   if (probability === null) return DASH;
   const value = probability * 100;
-  // Rounding must not claim certainty.
-  if (value > 99 && value < 100) return ">99 %";
-  return value > 0 && value < 1 ? "<1 %" : `${value.toFixed(0)} %`;
+  // Rounding must not claim certainty, and the probability itself may be rounded.
+  if (value >= 99.5) return ">99 %";
+  return value < 0.5 ? "<1 %" : `${value.toFixed(0)} %`;
 }
 
 export function duration(seconds) {

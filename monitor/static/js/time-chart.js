@@ -44,7 +44,7 @@ export class TimeChart {
       cursor: { y: false, drag: { x: false, y: false }, sync: { key: SYNC }, points: { size: 8 } },
       scales: { y: { range: range ?? calmRange(0.12) } },
       axes: [
-        { ...axis((_plot, ticks) => ticks.map((tick) => time(tick * 1000)), 26), space: 72 },
+        { ...axis((_plot, ticks) => ticks.map((tick) => time(tick * 1000)), 26), space: 92 },
         { ...axis(fill ? (_plot, ticks) => ticks.map((tick) => `${Math.round(tick * 100)} %`) : null, 54), space: 34 },
       ],
       series: [{}, {

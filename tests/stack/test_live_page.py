@@ -1,0 +1,160 @@
+"""The live page at the end of the real path: simulated fans, Mosquitto, predictor, scoring service, monitor, Chromium.
+
+With FANWATCH_SCREENSHOTS=1 it also takes the README's pictures.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import requests
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.watched_page import chromium, watched_page
+from tests.monitor.monitor_process import MonitorProcess
+from tests.servers.mosquitto import Mosquitto
+from tests.servers.process import REPOSITORY, ServerProcess
+from tests.servers.services import Inference, Predictor
+from tests.servers.site import Site
+from tests.servers.waiting import free_port, port_answers, wait_until
+
+IMAGES = REPOSITORY / "docs" / "images"
+TAKES_PICTURES = os.environ.get("FANWATCH_SCREENSHOTS") == "1"
+
+
+class Simulator(ServerProcess):
+    """Six simulated fans, all healthy, a few readings a second each."""
+
+    def __init__(self, broker: Mosquitto) -> None:
+        super().__init__("simulator", broker.site.folder / "simulator")
+        self._port = free_port()
+        self._broker = broker
+
+    def command(self) -> list[str]:
+        """The fans."""
+        return [sys.executable, "-m", "simulator", "simulate", "--fans", "6", "--rate", "3", "--seed", "5"]
+
+    def environment(self) -> dict[str, str]:
+        """Its settings."""
+        return {
+            "PYTHONPATH": str(REPOSITORY),
+            "FANWATCH_MQTT_HOST": self._broker.host,
+            "FANWATCH_MQTT_PORT": str(self._broker.port),
+            "FANWATCH_MQTT_USERNAME": "simulator",
+            "FANWATCH_SECRETS_DIR": str(self._broker.site.secrets_of("simulator")),
+            "FANWATCH_LISTEN_PORT": str(self._port),
+        }
+
+    def is_ready(self) -> bool:
+        """Whether it runs."""
+        return port_answers(self._port)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def live_page(tmp_path_factory: pytest.TempPathFactory, inference: Inference) -> Iterator[MonitorProcess]:
+    # A broker of its own: the page shows every fan of its broker, and the pictures show six.
+    with (
+        Mosquitto(Site(tmp_path_factory.mktemp("live-page"))) as broker,
+        Predictor(broker, inference.url),
+        MonitorProcess(
+            broker.site.folder / "monitor", broker, FANWATCH_DEMO="true", FANWATCH_INFERENCE_URL=inference.url
+        ) as monitor,
+        Simulator(broker),
+    ):
+        yield monitor
+
+
+def state(page: Page, fan: str, word: str, within_ms: float = 15_000) -> None:
+    expect(page.locator(f'.tile[data-id="{fan}"] .pill')).to_have_text(word, timeout=within_ms)
+
+
+@contextmanager
+def pictures(page: Page, name: str) -> Iterator[None]:
+    yield
+    if TAKES_PICTURES:
+        IMAGES.mkdir(exist_ok=True)
+        page.screenshot(path=IMAGES / name)
+
+
+def points(live_page: MonitorProcess, fan: str) -> int:
+    body = requests.get(f"{live_page.url}/api/fans/{fan}", timeout=5).json()
+    return len(body["fans"][0]["points"]) if body["fans"] else 0
+
+
+def wait_points(live_page: MonitorProcess, fan: str, more: int) -> None:
+    """Until a sparkline shows what was asked of it."""
+    if TAKES_PICTURES:
+        wanted = points(live_page, fan) + more
+        wait_until(
+            lambda: points(live_page, fan) >= wanted, within_s=60, what=f"{wanted} points of fan {fan}"
+        )
+
+
+def test_breaking_fan_5_turns_its_tile_within_five_seconds_and_mending_it_turns_it_back(
+    browser: Browser, live_page: MonitorProcess
+) -> None:
+    with watched_page(browser, live_page.url, height=800, scale=1.5) as page:
+        page.goto("/")
+        expect(page.locator(".tile")).to_have_count(6, timeout=15_000)
+        for fan in "123456":
+            state(page, fan, "Healthy")
+        five = page.locator('.tile[data-id="5"]')
+        # The units and the threshold come from the model that the scoring service serves.
+        expect(five.locator(".signal-unit")).to_have_text([" r/min", " °C", " a.u.", " dB"])
+        expect(five.locator(".meter-threshold")).to_be_visible()
+        if TAKES_PICTURES:
+            requests.post(
+                f"{live_page.url}/api/fans/3/command",
+                json={"condition": "silent"},
+                headers={"Origin": live_page.url},
+                timeout=5,
+            ).raise_for_status()
+            state(page, "3", "Silent", 30_000)
+        wait_points(live_page, "5", 40)
+        page.get_by_role("button", name="Break Fan 5").click()
+        state(page, "5", "Fault", within_ms=5000)
+        expect(page.locator(".tile").first).to_have_attribute("data-id", "5")
+        page.mouse.move(5, 5)
+        wait_points(live_page, "5", 22)
+        with pictures(page, "live-page.png"):
+            expect(page.locator('[data-count="fault"]')).to_have_text("1")
+        page.get_by_role("button", name="Mend Fan 5").click()
+        state(page, "5", "Healthy")
+
+
+def test_the_page_of_a_fan_shows_how_it_breaks(browser: Browser, live_page: MonitorProcess) -> None:
+    with watched_page(browser, live_page.url, height=1110, scale=1.5) as page:
+        page.goto("/fan/2")
+        expect(page.locator("#pill")).to_have_text("Healthy", timeout=15_000)
+        expect(page.locator("#threshold-key")).to_have_text("fault from 50 %")
+        wait_points(live_page, "2", 30)
+        page.get_by_role("button", name="Break").click()
+        expect(page.locator("#pill")).to_have_text("Fault", timeout=5000)
+        expect(page.locator("#verdicts-body .mark[data-state=fault]").first).to_be_visible()
+        expect(page.locator(".unit")).to_have_text(["r/min", "°C", "a.u.", "dB"])
+        wait_points(live_page, "2", 35)
+        page.mouse.move(5, 5)
+        with pictures(page, "live-page-fan.png"):
+            expect(page.locator(".chart canvas")).to_have_count(6)
+
+
+def test_the_page_is_usable_on_a_phone_in_the_dark(browser: Browser, live_page: MonitorProcess) -> None:
+    with watched_page(browser, live_page.url, width=360, height=740, scheme="dark", scale=2) as page:
+        page.goto("/")
+        expect(page.locator(".tile")).to_have_count(6, timeout=15_000)
+        page.get_by_role("button", name="Break Fan 5").tap()
+        state(page, "5", "Fault", within_ms=5000)
+        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+        page.evaluate("window.scrollTo(0, 0)")
+        with pictures(page, "live-page-phone-dark.png"):
+            expect(page.locator('.tile[data-id="5"]')).to_be_visible()
+        page.get_by_role("button", name="Mend Fan 5").tap()
+        state(page, "5", "Healthy")
