@@ -86,7 +86,8 @@ def _scatter(data: DataSet, signals: Sequence[SignalSpec]) -> Figure:
     names = [spec.name for spec in signals]
     x = names.index("rotation") if "rotation" in names else 0
     y = names.index("vibration") if "vibration" in names else len(names) - 1
-    title = f"{names[x].capitalize()} against {names[y]}, {data.source}"
+    shown = sum(min(int(np.sum(data.labels == label)), _SCATTER_ROWS) for label in (0, 1))
+    title = f"{names[x].capitalize()} against {names[y]}, {shown} of {data.source}"
     figure, axes = _axes(title, *(f"{names[i]} ({signals[i].unit})" for i in (x, y)))
     for label, name, colour, marker in ((0, "healthy", _HEALTHY, "o"), (1, "faulty", _FAULTY, "^")):
         rows = data.signals[data.labels == label][:_SCATTER_ROWS]
