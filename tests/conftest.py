@@ -18,7 +18,7 @@ Each server has start(wait=True), stop(), kill() (SIGKILL), restart(killed=False
 stops a shared server starts it again, or better takes one of its own.
 """
 
-import itertools
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -55,6 +55,14 @@ def telegraf(mosquitto: Mosquitto, influxdb: InfluxDB) -> Iterator[Telegraf]:
 
 
 @pytest.fixture
-def new_site(tmp_path: Path) -> Callable[[], Site]:
-    numbers = itertools.count()
-    return lambda: Site(tmp_path / f"site{next(numbers)}")
+def new_site(tmp_path: Path) -> Iterator[Callable[[], Site]]:
+    made: list[Site] = []
+
+    def make() -> Site:
+        made.append(Site(tmp_path / f"site{len(made)}"))
+        return made[-1]
+
+    yield make
+    # pytest keeps the folders of the last runs; the logs are worth that, a queue of 200 MB is not.
+    for site in made:
+        shutil.rmtree(site.folder / "mosquitto" / "data", ignore_errors=True)
