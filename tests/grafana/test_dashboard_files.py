@@ -139,7 +139,7 @@ def test_an_override_names_a_field_that_the_panel_has() -> None:
 
 
 def test_the_readme_table_lists_every_panel_with_its_type() -> None:
-    table = (REPOSITORY / "docs" / "dashboards.md").read_text()
+    table = (REPOSITORY / "README.md").read_text()
     rows = [
         [cell.strip() for cell in line.split("|")[1:-1]]
         for line in table.splitlines()
