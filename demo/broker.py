@@ -4,10 +4,17 @@ Both listen on the loopback alone, so nobody on the network reaches them; that i
 program on this machine may speak to them for as long as the demo runs, about fans that do not exist. Nothing is kept
 on disk.
 
-What rumqttd does of what our services need, tried with version 0.20: sessions that outlive a connection, with what was
+What rumqttd (0.20) does of what our services need, each tried: sessions that outlive a connection, with what was
 missed and what was not acknowledged; shared subscriptions, whose absent member's share goes to the others; last wills;
-retained messages. What it does otherwise: a session that is resumed gets no retained messages when it subscribes again,
-at most 100 messages are in flight to a subscriber, and a listener speaks either MQTT 5 or 3.1.1.
+retained messages. What it does otherwise:
+
+- A listener speaks either MQTT 5 or 3.1.1, so old clients have a port of their own.
+- A session that is resumed gets no retained messages when it subscribes again.
+- At most 100 messages are in flight to a subscriber, whatever it allows. While they are, rumqttd answers nothing that
+  this subscriber publishes: one that acknowledges only after its own message is confirmed, as the predictor does, waits
+  for ever. So few readings a second are sent there that only a pause of many seconds fills those 100.
+- It panics when the only member of a shared subscription vanishes with messages unacknowledged, and is deaf from then
+  on. It is asked every few seconds whether it hears, and when it does not the demo ends, rather than stand still.
 
 ``python -m demo.broker FILE`` runs rumqttd with a configuration file, until SIGTERM.
 """
@@ -15,19 +22,31 @@ at most 100 messages are in flight to a subscriber, and a listener speaks either
 import logging
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+import tomllib
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 from demo.ports import LOOPBACK, Ports
 
 ADMINISTRATORS_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
 """Where a server may lie that an ordinary user's PATH does not name (Debian's mosquitto lies in /usr/sbin)."""
+
+MOSQUITTO_RATE = 5.0
+"""Enough for percentiles after a few seconds, little for any machine."""
+EMBEDDED_RATE = 2.0
+"""Six fans fill 100 messages in flight in eight seconds."""
+PROBE_S = 5.0
+"""The embedded broker is asked so often whether it hears, and has so long to answer."""
 
 
 class BrokerKind(StrEnum):
@@ -39,11 +58,19 @@ class BrokerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """A broker that is ready to be started."""
+    """A broker that is ready to be started.
+
+    Args:
+        kind: Which one.
+        title: Its name for a person.
+        command: What starts it.
+        rate: Readings a second that each fan may send to it.
+    """
 
     kind: BrokerKind
     title: str
     command: list[str]
+    rate: float
 
 
 def prepare_broker(ports: Ports, folder: Path, kind: BrokerKind | None = None) -> Broker:
@@ -62,11 +89,12 @@ def prepare_broker(ports: Ports, folder: Path, kind: BrokerKind | None = None) -
             BrokerKind.EMBEDDED,
             f"embedded rumqttd (MQTT 3.1.1 on port {ports.mqtt_old})",
             [sys.executable, "-m", "demo.broker", str(file)],
+            EMBEDDED_RATE,
         )
     path, version = found
     file = folder / "mosquitto.conf"
     file.write_text(mosquitto_configuration(ports), encoding="utf-8")
-    return Broker(BrokerKind.MOSQUITTO, f"Mosquitto {version}", [path, "-c", str(file)])
+    return Broker(BrokerKind.MOSQUITTO, f"Mosquitto {version}", [path, "-c", str(file)], MOSQUITTO_RATE)
 
 
 def find_mosquitto() -> tuple[str, str] | None:
@@ -123,8 +151,8 @@ id = 0
 id = 0
 max_connections = 100
 max_outgoing_packet_count = 200
-# The log of each topic, in memory; a subscriber that falls behind by more loses the oldest.
-max_segment_size = 10485760
+# The log of each filter, in memory: 20 MB, about 100,000 readings. Who falls behind by more loses the oldest.
+max_segment_size = 2097152
 max_segment_count = 10
 {listeners}"""
 
@@ -143,21 +171,29 @@ def run_embedded(file: Path) -> int:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - goes to the demo's log of the broker
         return 1
     asked, answer = os.pipe()
-    ended = threading.Event()
-
-    def run() -> None:
-        try:
-            broker.run_forever()
-        finally:
-            ended.set()
-            os.write(answer, b"x")
-
     # It has no way to stop and lets no signal through, so it gets a thread that the process does not wait for.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os.write(answer, b"x"))
-    threading.Thread(target=run, daemon=True).start()
-    os.read(asked, 1)
-    return 1 if ended.is_set() else 0
+    threading.Thread(target=broker.run_forever, daemon=True).start()
+    probe = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    host, _, port = tomllib.loads(file.read_text(encoding="utf-8"))["v5"]["1"]["listen"].rpartition(":")
+    probe.connect_async(host, int(port))
+    probe.loop_start()
+    while not select.select([asked], [], [], PROBE_S)[0]:
+        if not _hears(probe):
+            print("error: rumqttd does not answer any more", file=sys.stderr)  # noqa: T201 - as above
+            return 1
+    return 0
+
+
+def _hears(probe: mqtt.Client) -> bool:
+    """Whether the broker acknowledges a message that is for nobody."""
+    question = probe.publish("demo/broker/probe", b"", qos=1)
+    try:
+        question.wait_for_publish(PROBE_S)
+    except RuntimeError:  # not connected
+        return False
+    return question.is_published()
 
 
 if __name__ == "__main__":

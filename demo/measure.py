@@ -28,6 +28,7 @@ from demo.ledger import Figures, Key, Ledger
 from demo.ports import LOOPBACK
 from demo.truth import Truth
 
+LONG_QUIET_S = 5.0
 DRAIN_S = 5.0
 """At the end the last readings get so many seconds for their verdicts."""
 
@@ -128,11 +129,23 @@ class Observer:
                 self._ledger.verdict(key, fault=verdict.fault, measured_s=measured_s, arrived_s=arrived_s)
 
 
-def status_line(figures: Figures, elapsed_s: float, faulty: list[str]) -> str:
-    """What a person wants to know, in one line."""
+def status_line(figures: Figures, elapsed_s: float, faulty: list[str], quiet_s: float = 0.0) -> str:
+    """What a person wants to know, in one line.
+
+    Args:
+        figures: Everything so far.
+        elapsed_s: Seconds since the services were started.
+        faulty: The fans that are broken in truth.
+        quiet_s: Seconds since the last verdict; said when it is long for so many readings.
+    """
     if figures.first_verdict_s is None:
         return f"{elapsed_s:5.0f} s  waiting for the first verdict ({figures.published} readings so far)"
     right = "-" if figures.accuracy is None else f"{figures.accuracy:.1%}"
+    if quiet_s >= LONG_QUIET_S:
+        return (
+            f"{elapsed_s:5.0f} s  no verdict for {quiet_s:.0f} s: {figures.missing} of {figures.published} "
+            "readings wait; the logs say why"
+        )
     broken = f"; broken: fan {', '.join(faulty)}" if faulty else "; no fan broken"
     return (
         f"{elapsed_s:5.0f} s  {figures.published} readings, {figures.scored} verdicts, "
@@ -160,6 +173,7 @@ def main() -> int:
     observer.start(arguments.port)
     end_s = None if arguments.duration is None else arguments.started + arguments.duration
     tick_s = arguments.started
+    scored, scored_s = 0, time.time()
     while True:
         # Against a schedule, so that the lines come each second and not each second and a bit.
         tick_s = max(tick_s + 1, time.time())
@@ -169,7 +183,11 @@ def main() -> int:
         if end_s is not None and time.time() >= end_s:
             observer.drain(DRAIN_S)
             break
-        line = status_line(observer.figures(), time.time() - arguments.started, truth.faulty_devices())
+        now_s = time.time()
+        figures = observer.figures()
+        if figures.scored > scored or not figures.missing:
+            scored, scored_s = figures.scored, now_s
+        line = status_line(figures, now_s - arguments.started, truth.faulty_devices(), now_s - scored_s)
         print(line, flush=True)  # noqa: T201 - the status line is its output
     figures = observer.figures()
     observer.stop()

@@ -10,8 +10,6 @@ from demo.ports import LOOPBACK, Ports
 
 BROKEN_FAN = "5"
 FANS = 6
-RATE = 5.0
-"""Readings a second of each fan: enough for percentiles after a few seconds, little for any machine."""
 STOP_S = "2"
 """Everything stops at once, the broker too, so nobody needs to wait long for its confirmations."""
 
@@ -69,7 +67,17 @@ def parts(
         return Part(name, command, shared | {"FANWATCH_LISTEN_PORT": str(port)})
 
     python = sys.executable
-    simulator = [python, "-m", "simulator", "--fans", str(FANS), "--fault", BROKEN_FAN, "--rate", f"{RATE:g}"]
+    simulator = [
+        python,
+        "-m",
+        "simulator",
+        "--fans",
+        str(FANS),
+        "--fault",
+        BROKEN_FAN,
+        "--rate",
+        f"{broker.rate:g}",
+    ]
     simulator += ["--truth", str(files.truth)]
     gate = [python, "-m", "demo.gate", "--port", str(ports.mqtt), "--service", "predictor"]
     gate += ["--url", f"http://{LOOPBACK}:{ports.inference}/v2/health/ready", "--"]

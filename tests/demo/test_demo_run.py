@@ -18,7 +18,7 @@ from tests.servers.process import SERVERS
 from tests.servers.waiting import wait_until
 
 FIGURES = ["published", "scored", "rejected", "missing", "accuracy", "p50_ms", "p99_ms", "first_verdict_s"]
-ENDS_WITHIN_S = 60
+ENDS_WITHIN_S = 90
 MARK = "DEMO_TEST_RUN"
 
 
@@ -87,7 +87,7 @@ def started(runs: list[DemoRun], folder: Path, *options: str) -> DemoRun:
 def test_a_demo_with_a_duration_stops_by_itself_and_its_last_line_has_the_figures(
     runs: list[DemoRun], tmp_path: Path, broker: str
 ) -> None:
-    run = started(runs, tmp_path, "--duration", "8", "--broker", broker)
+    run = started(runs, tmp_path, "--duration", "20", "--broker", broker)
     code, lines, errors = run.finish()
     assert code == 0, errors
     figures = json.loads(lines[-1])
@@ -100,7 +100,7 @@ def test_a_demo_with_a_duration_stops_by_itself_and_its_last_line_has_the_figure
     assert figures["first_verdict_s"] > 0
     assert any(line.startswith("Live page:  http://127.0.0.1:") for line in lines)
     status = [line for line in lines if " s  " in line]
-    assert len(status) >= 6
+    assert len(status) >= 15
     assert not run.processes()
 
 

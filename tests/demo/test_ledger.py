@@ -146,6 +146,12 @@ def test_the_status_line_names_the_broken_fans(ledger: Ledger) -> None:
     assert line.endswith("broken: fan 5, 6")
 
 
+def test_the_status_line_says_when_verdicts_have_stopped(ledger: Ledger) -> None:
+    scored(ledger, key(0))
+    ledger.reading(key(1))
+    assert "no verdict for 7 s: 1 of 2 readings wait" in status_line(ledger.figures(), 9.0, [], 7.0)
+
+
 def test_a_set_of_numbers_is_exact_in_any_order_and_small_without_gaps() -> None:
     numbers = NumberSet()
     for number in [3, 1, 0, 5, 2, 1]:
