@@ -170,7 +170,7 @@ def test_thousands_of_readings_wait_for_a_predictor_that_is_away(
 
 def test_a_full_queue_shows_in_the_brokers_own_figures(new_site: Callable[[], Site]) -> None:
     changed = with_line(CONFIGURATION, "max_queued_messages 200000", "max_queued_messages 100")
-    with Mosquitto(new_site(), changed.replace("sys_interval 5", "sys_interval 1")) as broker:
+    with Mosquitto(new_site(), changed) as broker:
         session(broker, new=True).close()
         with broker.connect("telegraf") as telegraf, broker.connect("simulator") as fan:
             telegraf.subscribe("$SYS/broker/publish/messages/dropped")
@@ -237,3 +237,10 @@ def test_the_broker_ends_at_once_when_it_is_told_to(new_site: Callable[[], Site]
     broker = Mosquitto(new_site()).start()
     os.kill(broker.pid, signal.SIGTERM)
     assert broker.wait_ended(10) == 0
+
+
+def test_an_idle_broker_goes_on_telling_of_itself(new_site: Callable[[], Site]) -> None:
+    with Mosquitto(new_site()) as broker, broker.connect("telegraf") as telegraf:
+        telegraf.subscribe("$SYS/broker/uptime")
+        uptimes = [telegraf.next().payload for _ in range(4)]
+    assert len(set(uptimes)) == 4, "the same retained figure again and again"
