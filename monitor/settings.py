@@ -40,7 +40,13 @@ class MonitorSettings(BaseSettings):
     model_name: ModelName = Field(default="fan", description="The model whose units and threshold are shown.")
     listen_host: str = Field(default="127.0.0.1", description="Address of the page.")
     listen_port: int = Field(default=8080, ge=0, le=65535, description="Port of the page.")
-    threads: int = Field(default=8, ge=2, le=64, description="Requests served at once.")
+    threads: int = Field(
+        default=16,
+        ge=2,
+        le=64,
+        description="Requests served at once. A browser opens connections ahead of need, and each holds a thread for "
+        "up to five seconds until it is used or set aside.",
+    )
     demo: bool = Field(
         default=False,
         description="Shows the buttons that break and mend a simulated fan, and accepts their commands.",

@@ -131,7 +131,7 @@ def test_breaking_fan_5_turns_its_tile_within_five_seconds_and_mending_it_turns_
 
 
 def test_the_page_of_a_fan_shows_how_it_breaks(browser: Browser, live_page: MonitorProcess) -> None:
-    with watched_page(browser, live_page.url, height=1110, scale=1.5) as page:
+    with watched_page(browser, live_page.url, height=1480, scale=1.25) as page:
         page.goto("/fan/2")
         expect(page.locator("#pill")).to_have_text("Healthy", timeout=15_000)
         expect(page.locator("#threshold-key")).to_have_text("fault from 50 %")

@@ -28,13 +28,13 @@ export class Feed {
     setInterval(() => {
       if (performance.now() - this.#answered > LOST_AFTER_MS) this.#link.lost(this.#answered);
     }, 500);
-    document.addEventListener("visibilitychange", () => document.hidden || this.#ask());
+    document.addEventListener("visibilitychange", () => document.hidden || this.#ask().catch(reportError));
     this.#loop();
   }
 
   async #loop() {
     for (;;) {
-      await this.#ask();
+      await this.#ask().catch(reportError); // an error of the page's own is shown, and does not end the asking
       await new Promise((resume) => setTimeout(resume, document.hidden ? HIDDEN_INTERVAL_MS : INTERVAL_MS));
     }
   }
