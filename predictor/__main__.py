@@ -63,6 +63,7 @@ def _run(settings: PredictorSettings, topics: Topics) -> int:
         progress,
         metrics,
         max_batch=settings.max_batch,
+        receive_maximum=settings.receive_maximum,
         clock=now,
     )
     for number in (signal.SIGTERM, signal.SIGINT):

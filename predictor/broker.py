@@ -6,6 +6,7 @@ MQTT 5 (OASIS standard, 2019): section 4.1 on sessions, 4.4 on redelivery, 4.6 o
 
 import contextlib
 import queue
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,8 +25,8 @@ from predictor.settings import PredictorSettings
 
 _LOG = structlog.get_logger()
 _QOS = 1
-_QOS0_BACKLOG = 20_000
-"""Readings sent at QoS 0 know no back-pressure: beyond this many waiting events the newest is dropped."""
+QOS0_BACKLOG = 20_000
+"""Readings sent at QoS 0 know no back-pressure: beyond this many that wait the newest is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ class ConnectionChange:
     """The connection came or went."""
 
     up: bool
+    receive_maximum: int = 0
+    """How many messages the broker takes ahead of acknowledging them; MQTT 5 section 3.2.2.3.3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +182,9 @@ class BrokerSession:
             password = settings.mqtt_password.get_secret_value() if settings.mqtt_password else None
             client.username_pw_set(settings.mqtt_username, password)
         client.reconnect_delay_set(min_delay=1, max_delay=5)
-        client.max_inflight_messages_set(settings.receive_maximum)
+        client.max_inflight_messages_set(0)  # no limit: the worker holds the window, see Worker._room
         client.will_set(self._topics.status_of(settings.client_id), OFFLINE.to_json(), _QOS, retain=True)
+        client.on_socket_open = self._guarded(_send_at_once)
         client.on_connect = self._guarded(self._on_connect)
         client.on_disconnect = self._guarded(self._on_disconnect)
         client.on_subscribe = self._guarded(self._on_subscribe)
@@ -205,14 +209,22 @@ class BrokerSession:
         return guarded
 
     def _on_connect(
-        self, client: mqtt.Client, _data: object, flags: mqtt.ConnectFlags, reason: ReasonCode, _props: object
+        self,
+        client: mqtt.Client,
+        _data: object,
+        flags: mqtt.ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties,
     ) -> None:
         if reason.is_failure:
             _LOG.error("broker_refused_connection", reason=str(reason), user=self._settings.mqtt_username)
             return
         self._connection += 1
-        self._events.put(ConnectionChange(up=True))
-        client.subscribe(f"$share/{self._settings.share}/{self._topics.all_messages}", _QOS)
+        self._events.put(
+            ConnectionChange(up=True, receive_maximum=getattr(properties, "ReceiveMaximum", 65_535))
+        )
+        share = f"$share/{self._settings.share}/" if self._settings.share else ""
+        client.subscribe(share + self._topics.all_messages, _QOS)
         self._publish_status(ONLINE)
         _LOG.info("broker_connected", session_kept=flags.session_present)
 
@@ -236,9 +248,14 @@ class BrokerSession:
         self._events.put(Confirmation(mid, str(reason) if reason.is_failure else None))
 
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
-        if message.qos == 0 and self._events.qsize() > _QOS0_BACKLOG:
+        if message.qos == 0 and self._events.qsize() > QOS0_BACKLOG:
             self._on_dropped()
             return
         self._events.put(
             Delivery(self._connection, message.mid, message.qos, message.topic, bytes(message.payload))
         )
+
+
+def _send_at_once(_client: mqtt.Client, _data: object, connection: socket.socket) -> None:
+    """Nagle's algorithm would hold a small packet for the acknowledgement of the one before, up to 40 ms."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -27,8 +27,9 @@ class PredictorSettings(BaseSettings):
     )
     share: str = Field(
         default="predictor",
-        pattern=r"^[A-Za-z0-9_-]{1,64}$",
-        description="Name of the shared subscription; predictors of one name divide the readings among them.",
+        pattern=r"^[A-Za-z0-9_-]{0,64}$",
+        description="Name of the shared subscription; predictors of one name divide the readings among them. "
+        "Empty: a plain subscription, for a single predictor at a broker without shared ones.",
     )
     session_expiry_s: int = Field(
         default=7 * 86400,
@@ -37,7 +38,7 @@ class PredictorSettings(BaseSettings):
     )
     receive_maximum: int = Field(
         default=1000,
-        ge=1,
+        ge=10,
         le=65535,
         description="Readings that the broker sends ahead of acknowledgements; bounds memory and batch.",
     )

@@ -2,8 +2,10 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime
+from typing import Protocol
 
 import structlog
 from tenacity import (
@@ -16,13 +18,45 @@ from tenacity import (
 )
 from tenacity.nap import sleep_using_event
 
-from predictor.broker import BrokerSession, Confirmation, ConnectionChange, Delivery, Event
+from predictor.broker import QOS0_BACKLOG, Confirmation, ConnectionChange, Delivery, Event
 from predictor.health import Progress
 from predictor.judgement import Judge, Message, Outcome
 from predictor.metrics import PredictorMetrics
 from predictor.scoring import ScoringUnavailable
 
 _LOG = structlog.get_logger()
+_STATUS_MESSAGES = 2
+"""Our own online and offline may be on their way beside the verdicts."""
+
+
+class Session(Protocol):
+    """What the worker needs of a broker; BrokerSession says what each means."""
+
+    @property
+    def waiting(self) -> int:
+        """Events not yet taken."""
+
+    @property
+    def unconfirmed(self) -> int:
+        """Readings that may not be acknowledged yet."""
+
+    def take(self, most: int, timeout_s: float | None = None) -> list[Event]:
+        """Wait for events."""
+
+    def wake(self) -> None:
+        """Let take() return."""
+
+    def is_current(self, delivery: Delivery) -> bool:
+        """Whether its connection still stands."""
+
+    def publish(self, delivery: Delivery, topic: str, body: bytes) -> int:
+        """Publish what was decided on a reading."""
+
+    def confirm(self, confirmation: Confirmation) -> None:
+        """Acknowledge what a confirmation sets free."""
+
+    def forget(self) -> None:
+        """The connection is gone."""
 
 
 class Worker:
@@ -30,12 +64,13 @@ class Worker:
 
     def __init__(
         self,
-        session: BrokerSession,
+        session: Session,
         judge: Judge,
         progress: Progress,
         metrics: PredictorMetrics,
         *,
         max_batch: int,
+        receive_maximum: int,
         clock: Callable[[], datetime],
     ) -> None:
         self._session = session
@@ -43,13 +78,16 @@ class Worker:
         self._progress = progress
         self._metrics = metrics
         self._max_batch = max_batch
+        self._receive_maximum = receive_maximum
         self._clock = clock
         self._stop = threading.Event()
-        self._published: dict[int, Outcome] = {}
+        self._waiting: deque[Delivery] = deque()
+        self._published: dict[int, Outcome] = {}  # by packet identifier, until the broker confirms
+        self._window = 0
         self._scoring_is_down = False
         self._until_scored = Retrying(
             retry=retry_if_exception_type(ScoringUnavailable),
-            wait=wait_exponential_jitter(initial=0.1, max=5),
+            wait=wait_exponential_jitter(multiplier=0.1, max=5),
             stop=stop_when_event_set(self._stop),
             sleep=sleep_using_event(self._stop),
             before_sleep=self._note_scoring_failure,
@@ -67,21 +105,32 @@ class Worker:
             RefusedByBroker: The broker's configuration does not fit; a supervisor should restart the predictor.
         """
         while not self._stop.is_set():
-            self._handle(self._session.take(self._max_batch))
+            batch_waits = bool(self._waiting) and self._room() > 0
+            self._note(self._session.take(self._max_batch, timeout_s=0 if batch_waits else None))
+            self._metrics.pending.set(len(self._waiting) + self._session.waiting)
+            batch = [
+                self._waiting.popleft() for _ in range(min(len(self._waiting), self._max_batch, self._room()))
+            ]
+            if batch:
+                self._handle(batch)
         deadline = time.monotonic() + stop_s
         while self._session.unconfirmed and (left := deadline - time.monotonic()) > 0:
             # Readings that still arrive are left unacknowledged: the broker keeps them for the next start.
             self._note(self._session.take(self._max_batch, timeout_s=left))
 
-    def _handle(self, events: list[Event]) -> None:
-        deliveries = [delivery for delivery in self._note(events) if self._session.is_current(delivery)]
-        self._metrics.pending.set(len(deliveries) + self._session.waiting)
-        if not deliveries:
-            return
-        self._metrics.received.inc(len(deliveries))
-        self._metrics.batch_readings.observe(len(deliveries))
+    def _room(self) -> int:
+        """How many more messages may be published before one is confirmed.
+
+        Verdicts that were on their way when a connection broke are sent again on the next one, all at once and
+        whatever the broker takes; more than it takes, and it cuts the connection again.
+        """
+        return max(0, self._window - len(self._published))
+
+    def _handle(self, batch: list[Delivery]) -> None:
+        self._metrics.received.inc(len(batch))
+        self._metrics.batch_readings.observe(len(batch))
         self._progress.busy()
-        messages = [Message(delivery.topic, delivery.payload) for delivery in deliveries]
+        messages = [Message(delivery.topic, delivery.payload) for delivery in batch]
         try:
             with self._metrics.scoring_seconds.time():
                 outcomes = self._until_scored(self._judge.judge, messages)
@@ -90,25 +139,30 @@ class Worker:
         if self._scoring_is_down:
             self._scoring_is_down = False
             _LOG.info("scoring_is_back")
-        for delivery, outcome in zip(deliveries, outcomes, strict=True):
+        for delivery, outcome in zip(batch, outcomes, strict=True):
             if self._session.is_current(delivery):
                 mid = self._session.publish(delivery, outcome.topic, outcome.body)
                 self._published[mid] = outcome
 
-    def _note(self, events: list[Event]) -> list[Delivery]:
-        """Act on every event but the deliveries, which are returned: those of a connection that still stands."""
-        deliveries: list[Delivery] = []
+    def _note(self, events: list[Event]) -> None:
+        """Act on what happened; readings join those that wait."""
         for event in events:
             if isinstance(event, Delivery):
-                deliveries.append(event)
+                self._accept(event)
             elif isinstance(event, Confirmation):
                 self._confirm(event)
             elif isinstance(event, ConnectionChange):
-                deliveries.clear()
+                self._waiting.clear()  # the broker sends them again
                 self._session.forget()
+                self._window = min(self._receive_maximum, event.receive_maximum) - _STATUS_MESSAGES
                 self._progress.connection(up=event.up)
                 self._metrics.connected.set(event.up)
-        return deliveries
+
+    def _accept(self, delivery: Delivery) -> None:
+        if delivery.qos == 0 and len(self._waiting) >= QOS0_BACKLOG:
+            self._metrics.dropped.inc()
+        else:
+            self._waiting.append(delivery)
 
     def _confirm(self, confirmation: Confirmation) -> None:
         self._session.confirm(confirmation)
