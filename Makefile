@@ -30,7 +30,7 @@ $(UV):
 
 .venv-demo/.synced: pyproject.toml uv.lock | $(UV)
 	$(call say,Python environment of the demo$(comma) in .venv-demo)
-	@UV_PROJECT_ENVIRONMENT=.venv-demo $(UV) sync --quiet --frozen --extra demo --no-default-groups
+	@UV_PROJECT_ENVIRONMENT=.venv-demo $(UV) sync --quiet --frozen --extra demo --no-default-groups --compile-bytecode
 	@touch $@
 
 comma := ,

@@ -29,7 +29,7 @@ import subprocess
 import sys
 import threading
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -45,6 +45,8 @@ MOSQUITTO_RATE = 5.0
 """Enough for percentiles after a few seconds, little for any machine."""
 EMBEDDED_RATE = 2.0
 """Six fans fill 100 messages in flight in eight seconds."""
+EMBEDDED_PREDICTOR = {"FANWATCH_SHARE": ""}
+"""Rumqttd 0.20 ends when the only member of a shared subscription goes with readings unacknowledged."""
 PROBE_S = 5.0
 """The embedded broker is asked so often whether it hears, and has so long to answer."""
 
@@ -65,12 +67,14 @@ class Broker:
         title: Its name for a person.
         command: What starts it.
         rate: Readings a second that each fan may send to it.
+        predictor: What the predictor must know of it, as variables.
     """
 
     kind: BrokerKind
     title: str
     command: list[str]
     rate: float
+    predictor: dict[str, str] = field(default_factory=dict)
 
 
 def prepare_broker(ports: Ports, folder: Path, kind: BrokerKind | None = None) -> Broker:
@@ -90,6 +94,7 @@ def prepare_broker(ports: Ports, folder: Path, kind: BrokerKind | None = None) -
             f"embedded rumqttd (MQTT 3.1.1 on port {ports.mqtt_old})",
             [sys.executable, "-m", "demo.broker", str(file)],
             EMBEDDED_RATE,
+            EMBEDDED_PREDICTOR,
         )
     path, version = found
     file = folder / "mosquitto.conf"

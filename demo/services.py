@@ -88,7 +88,11 @@ def parts(
     return [
         Part("broker", broker.command, shared),
         service("inference", ports.inference, [python, "-m", "inference"]),
-        service("predictor", ports.predictor, [python, "-m", "predictor"]),
+        Part(
+            "predictor",
+            [python, "-m", "predictor"],
+            shared | broker.predictor | {"FANWATCH_LISTEN_PORT": str(ports.predictor)},
+        ),
         service("monitor", ports.page, [python, "-m", "monitor"]),
         service("simulator", ports.simulator, [*gate, *simulator]),
         Part(MEASURE, measure, shared),
