@@ -38,7 +38,7 @@ comma := ,
 .PHONY: servers
 servers: ## the real Mosquitto, Telegraf and InfluxDB for the tests, in .cache/servers
 	$(call say,real servers for the tests)
-	@tests/servers/install.sh
+	@testbed/install.sh
 
 .PHONY: browser
 browser: ## Chromium for the test of the live page

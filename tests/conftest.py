@@ -1,6 +1,6 @@
-"""The real servers as fixtures, for every room's tests. They run the configuration that ships; tests/servers says how.
+"""The real servers as fixtures, for every room's tests. They run the configuration that ships; testbed says how.
 
-All are started once for the whole run (so a test uses deviceIDs of its own) and need tests/servers/install.sh first.
+All are started once for the whole run (so a test uses deviceIDs of its own) and need testbed/install.sh first.
 Nothing is started that no test asks for.
 
 - ``site``: the secrets of each reader and the broker's users, made by the setup service's own code:
@@ -24,10 +24,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.influxdb import InfluxDB
-from tests.servers.mosquitto import Mosquitto
-from tests.servers.site import Site
-from tests.servers.telegraf import Telegraf
+from testbed.influxdb import InfluxDB
+from testbed.mosquitto import Mosquitto
+from testbed.site import Site
+from testbed.telegraf import Telegraf
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The images that docker-compose.yml and the Dockerfiles start from. Pulled where an image registry can be reached. Where
-# none can, made here under the same names: Debian's Python, and the servers that tests/servers/install.sh builds, each
+# none can, made here under the same names: Debian's Python, and the servers that testbed/install.sh builds, each
 # with the paths, the user and the entry point of the official image. Grafana cannot be had that way.
 #
 # A stand-in carries the label fanwatch.stand-in with the digest of what it was made from, so none is made twice.
@@ -89,7 +89,7 @@ for image in "${missing[@]}"; do
   esac
 done
 if [ ${#servers[@]} -gt 0 ]; then
-  "$ROOT/tests/servers/install.sh"
+  "$ROOT/testbed/install.sh"
   for image in "${servers[@]}"; do
     name=${image%%:*}
     server "${name#eclipse-}" "$image"

@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from demo.ports import LOOPBACK
-from tests.servers.process import SERVERS
-from tests.servers.waiting import wait_until
+from testbed.process import SERVERS
+from testbed.waiting import wait_until
 
 FIGURES = ["published", "scored", "rejected", "missing", "accuracy", "p50_ms", "p99_ms", "first_verdict_s"]
 ENDS_WITHIN_S = 90

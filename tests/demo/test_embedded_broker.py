@@ -16,8 +16,8 @@ from paho.mqtt.properties import Properties
 
 from demo.broker import PROBE_S, rumqttd_configuration
 from demo.ports import LOOPBACK, Ports
-from tests.servers.mosquitto import Connection
-from tests.servers.waiting import free_port, port_answers, wait_until
+from testbed.mosquitto import Connection
+from testbed.waiting import free_port, port_answers, wait_until
 
 WITHIN_S = 10
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_manager.broker_users import hash_password, password_matches, update_password_file
-from tests.servers.process import server_binary
+from testbed.process import server_binary
 
 SALT = bytes(range(64))
 OTHER_SALT = bytes(64)

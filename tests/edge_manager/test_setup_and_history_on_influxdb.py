@@ -15,9 +15,9 @@ from edge_manager.influxdb import InfluxDB as Connection
 from edge_manager.influxdb import InfluxDBError
 from edge_manager.site_setup import prepare_influxdb
 from edge_manager.statements import read_statements
-from tests.servers.influxdb import SCHEMA, InfluxDB
-from tests.servers.site import Site
-from tests.servers.waiting import free_port, wait_until
+from testbed.influxdb import SCHEMA, InfluxDB
+from testbed.site import Site
+from testbed.waiting import free_port, wait_until
 
 STATEMENTS = read_statements((SCHEMA / "backfill.influxql").read_text())
 

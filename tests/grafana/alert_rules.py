@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
+from testbed.influxdb import InfluxDB
 from tests.grafana.dashboard_files import PROVISIONING
-from tests.servers.influxdb import InfluxDB
 
 RULES = PROVISIONING / "alerting" / "rules.yml"
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from testbed.influxdb import InfluxDB
+from testbed.site import Site
 from tests.grafana.plant import running_plant
-from tests.servers.influxdb import InfluxDB
-from tests.servers.site import Site
 
 
 @pytest.fixture(scope="session")

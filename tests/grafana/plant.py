@@ -19,12 +19,12 @@ from monitor.clock import SystemClock
 from monitor.fleet import Fleet, FleetLimits
 from monitor.metrics import MonitorMetrics
 from predictor.metrics import PredictorMetrics
-from tests.servers.influxdb import SCHEMA, InfluxDB, nanoseconds
-from tests.servers.mosquitto import Mosquitto
-from tests.servers.readings import reading, verdict
-from tests.servers.site import Site
-from tests.servers.telegraf import Telegraf
-from tests.servers.waiting import free_port, wait_until
+from testbed.influxdb import SCHEMA, InfluxDB, nanoseconds
+from testbed.mosquitto import Mosquitto
+from testbed.readings import reading, verdict
+from testbed.site import Site
+from testbed.telegraf import Telegraf
+from testbed.waiting import free_port, wait_until
 
 HEALTHY, BROKEN, SILENT, ODD_NAME = "1", "5", "3", "hall-2.fan_6"
 SIMILAR_NAME = "hall-2xfan_6"

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from testbed.influxdb import InfluxDB, nanoseconds
+from testbed.site import Site
 from tests.grafana.alert_rules import evaluate, rule
 from tests.grafana.plant import BROKEN, HEALTHY, ODD_NAME, SILENT
-from tests.servers.influxdb import InfluxDB, nanoseconds
-from tests.servers.site import Site
 
 FAULT, QUIET = rule("fanwatch-fan-fault"), rule("fanwatch-fan-silent")
 DOWN, OFFLINE = rule("fanwatch-service-down"), rule("fanwatch-service-offline")

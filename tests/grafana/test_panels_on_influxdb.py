@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from testbed.influxdb import InfluxDB, nanoseconds
 from tests.grafana.dashboard_files import PanelQuery, dashboards, panel_queries, panel_query
 from tests.grafana.interpolation import View
 from tests.grafana.plant import BROKEN, FANS, HEALTHY, ODD_NAME, SILENT, SIMILAR_NAME
-from tests.servers.influxdb import InfluxDB, nanoseconds
 
 FLEET, FAN, SYSTEM = "fanwatch-fleet", "fanwatch-fan", "fanwatch-system"
 VARIABLES = {"history": "minute"}

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from edge_manager.statements import fill_in, read_statements
-from tests.servers.influxdb import CONFIGURATION, SCHEMA, InfluxDB, nanoseconds
-from tests.servers.process import with_line
-from tests.servers.site import Site
-from tests.servers.waiting import wait_until
+from testbed.influxdb import CONFIGURATION, SCHEMA, InfluxDB, nanoseconds
+from testbed.process import with_line
+from testbed.site import Site
+from testbed.waiting import wait_until
 
 HOUR = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 

@@ -6,9 +6,9 @@ import pytest
 import requests
 from influxdb_client.client.influxdb_client import InfluxDBClient
 
-from tests.servers.influxdb import CONFIGURATION, InfluxDB
-from tests.servers.process import without_line
-from tests.servers.site import Site
+from testbed.influxdb import CONFIGURATION, InfluxDB
+from testbed.process import without_line
+from testbed.site import Site
 
 POINT = "telemetry,deviceID=access rotation=1.0 1600000000000000000"
 READ = 'SELECT * FROM "fan"."hour"."telemetry"'

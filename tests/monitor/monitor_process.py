@@ -4,9 +4,9 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from tests.servers.mosquitto import Mosquitto
-from tests.servers.process import REPOSITORY, ServerProcess
-from tests.servers.waiting import free_port
+from testbed.mosquitto import Mosquitto
+from testbed.process import REPOSITORY, ServerProcess
+from testbed.waiting import free_port
 
 
 class MonitorProcess(ServerProcess):

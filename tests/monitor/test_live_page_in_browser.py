@@ -11,11 +11,11 @@ from playwright.sync_api import Browser, Page, expect
 
 from contract.command import Condition, FanCommand
 from contract.rejection import Reason
+from testbed.mosquitto import Connection, Mosquitto
+from testbed.site import Site
 from tests.browser.watched_page import watched_page
 from tests.monitor.made_verdicts import rejection, verdict
 from tests.monitor.monitor_process import MonitorProcess
-from tests.servers.mosquitto import Connection, Mosquitto
-from tests.servers.site import Site
 
 
 class Stage:

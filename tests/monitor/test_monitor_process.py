@@ -11,12 +11,12 @@ import requests
 
 from contract.command import FanCommand
 from contract.status import ServiceStatus
+from testbed.mosquitto import Mosquitto
+from testbed.site import Site
+from testbed.waiting import wait_until
 from tests.monitor.made_verdicts import rejection, verdict
 from tests.monitor.monitor_process import MonitorProcess
 from tests.monitor.still_clock import StillClock
-from tests.servers.mosquitto import Mosquitto
-from tests.servers.site import Site
-from tests.servers.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("mosquitto")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.mosquitto import CONFIGURATION, Connection, Mosquitto
-from tests.servers.process import with_line, without_line
-from tests.servers.site import Site
-from tests.servers.waiting import wait_until
+from testbed.mosquitto import CONFIGURATION, Connection, Mosquitto
+from testbed.process import with_line, without_line
+from testbed.site import Site
+from testbed.waiting import wait_until
 
 PLUGIN_LINES = [
     line for line in CONFIGURATION.read_text().splitlines() if "plugin" in line and line[0] != "#"

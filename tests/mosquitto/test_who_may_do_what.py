@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from paho.mqtt.reasoncodes import ReasonCode
 
-from tests.servers.mosquitto import ACL, CONFIGURATION, Connection, Mosquitto
-from tests.servers.process import server_binary, with_line, without_line
-from tests.servers.site import Site
-from tests.servers.waiting import wait_until
+from testbed.mosquitto import ACL, CONFIGURATION, Connection, Mosquitto
+from testbed.process import server_binary, with_line, without_line
+from testbed.site import Site
+from testbed.waiting import wait_until
 
 FAN_PASSWORD = "a fan's password"
 USERS = ("legacy", "simulator", "predictor", "monitor", "telegraf", "probe", "fan-7")

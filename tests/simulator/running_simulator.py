@@ -11,8 +11,8 @@ from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.servers.mosquitto import Mosquitto
-from tests.servers.waiting import free_port, wait_until
+from testbed.mosquitto import Mosquitto
+from testbed.waiting import free_port, wait_until
 
 STOP_WITHIN_S = 20
 

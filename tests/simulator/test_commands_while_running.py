@@ -6,8 +6,8 @@ from pathlib import Path
 from contract.command import Condition, FanCommand
 from simulator.order import give
 from simulator.settings import SimulatorSettings
-from tests.servers.mosquitto import Connection, Mosquitto
-from tests.servers.waiting import wait_until
+from testbed.mosquitto import Connection, Mosquitto
+from testbed.waiting import wait_until
 from tests.simulator.running_simulator import RunningSimulator
 
 

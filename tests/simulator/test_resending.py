@@ -11,9 +11,9 @@ from simulator.fleet import Message
 from simulator.metrics import Metrics
 from simulator.publisher import MAX_IN_FLIGHT, Publisher
 from simulator.settings import SimulatorSettings
-from tests.servers.mosquitto import CONFIGURATION, Connection, Mosquitto
-from tests.servers.site import Site
-from tests.servers.waiting import wait_until
+from testbed.mosquitto import CONFIGURATION, Connection, Mosquitto
+from testbed.site import Site
+from testbed.waiting import wait_until
 from tests.simulator.running_simulator import RunningSimulator
 
 FILTER = "fan/messages/#"

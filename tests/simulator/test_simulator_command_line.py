@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.mosquitto import Mosquitto
-from tests.servers.waiting import free_port
+from testbed.mosquitto import Mosquitto
+from testbed.waiting import free_port
 
 HEADER = "DeviceID,Time,Rotation,Temperature,Vibration,Sound,Faulty\n"
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers.mosquitto import Mosquitto
-from tests.servers.services import Inference, Predictor
-from tests.servers.site import Site
+from testbed.mosquitto import Mosquitto
+from testbed.services import Inference, Predictor
+from testbed.site import Site
 
 
 @pytest.fixture(scope="session")

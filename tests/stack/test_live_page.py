@@ -12,13 +12,13 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect
 
+from testbed.mosquitto import Mosquitto
+from testbed.process import REPOSITORY, ServerProcess
+from testbed.services import Inference, Predictor
+from testbed.site import Site
+from testbed.waiting import free_port, port_answers, wait_until
 from tests.browser.watched_page import chromium, watched_page
 from tests.monitor.monitor_process import MonitorProcess
-from tests.servers.mosquitto import Mosquitto
-from tests.servers.process import REPOSITORY, ServerProcess
-from tests.servers.services import Inference, Predictor
-from tests.servers.site import Site
-from tests.servers.waiting import free_port, port_answers, wait_until
 
 IMAGES = REPOSITORY / "docs" / "images"
 TAKES_PICTURES = os.environ.get("FANWATCH_SCREENSHOTS") == "1"

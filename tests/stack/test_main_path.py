@@ -9,11 +9,11 @@ import pytest
 
 from contract.reading import Reading
 from contract.timestamp import format_timestamp
-from tests.servers.influxdb import InfluxDB, nanoseconds
-from tests.servers.mosquitto import Connection, Mosquitto
-from tests.servers.services import Predictor
-from tests.servers.telegraf import Telegraf
-from tests.servers.waiting import wait_until
+from testbed.influxdb import InfluxDB, nanoseconds
+from testbed.mosquitto import Connection, Mosquitto
+from testbed.services import Predictor
+from testbed.telegraf import Telegraf
+from testbed.waiting import wait_until
 
 READINGS = 1000
 

@@ -10,12 +10,12 @@ import pytest
 
 from contract.reading import Reading
 from contract.timestamp import format_timestamp
-from tests.servers.influxdb import InfluxDB
-from tests.servers.mosquitto import Mosquitto
-from tests.servers.services import Inference, Predictor
-from tests.servers.site import Site
-from tests.servers.telegraf import Telegraf
-from tests.servers.waiting import wait_until
+from testbed.influxdb import InfluxDB
+from testbed.mosquitto import Mosquitto
+from testbed.services import Inference, Predictor
+from testbed.site import Site
+from testbed.telegraf import Telegraf
+from testbed.waiting import wait_until
 
 OUTAGE_S = 30.0
 DURING = 60

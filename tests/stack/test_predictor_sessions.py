@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from contract.reading import Reading
 from contract.timestamp import format_timestamp
-from tests.servers.mosquitto import CONFIGURATION, Connection, Mosquitto
-from tests.servers.services import Inference, Predictor
-from tests.servers.site import Site
+from testbed.mosquitto import CONFIGURATION, Connection, Mosquitto
+from testbed.services import Inference, Predictor
+from testbed.site import Site
 
 READINGS = 1500
 FEW = 200

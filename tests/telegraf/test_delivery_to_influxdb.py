@@ -11,13 +11,13 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
 from edge_manager.influxdb import InfluxDB as InfluxDBConnection
-from tests.servers.influxdb import InfluxDB, nanoseconds
-from tests.servers.mosquitto import Mosquitto
-from tests.servers.process import REPOSITORY, with_line, without_line
-from tests.servers.readings import now_ms, reading
-from tests.servers.site import Site
-from tests.servers.telegraf import CONFIGURATION, NEWER_THAN_THE_TESTS, Telegraf
-from tests.servers.waiting import wait_until
+from testbed.influxdb import InfluxDB, nanoseconds
+from testbed.mosquitto import Mosquitto
+from testbed.process import REPOSITORY, with_line, without_line
+from testbed.readings import now_ms, reading
+from testbed.site import Site
+from testbed.telegraf import CONFIGURATION, NEWER_THAN_THE_TESTS, Telegraf
+from testbed.waiting import wait_until
 
 
 class Stack(NamedTuple):

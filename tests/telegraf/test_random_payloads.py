@@ -3,10 +3,10 @@
 import json
 import random
 
-from tests.servers.influxdb import InfluxDB
-from tests.servers.mosquitto import Mosquitto
-from tests.servers.readings import now_ms, reading, verdict
-from tests.servers.telegraf import Telegraf
+from testbed.influxdb import InfluxDB
+from testbed.mosquitto import Mosquitto
+from testbed.readings import now_ms, reading, verdict
+from testbed.telegraf import Telegraf
 
 SEED = 20261123
 COUNT = 3000

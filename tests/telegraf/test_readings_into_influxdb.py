@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.servers.influxdb import InfluxDB, nanoseconds
-from tests.servers.mosquitto import Mosquitto
-from tests.servers.readings import now_ms, reading, rfc3339, verdict
-from tests.servers.telegraf import Telegraf
+from testbed.influxdb import InfluxDB, nanoseconds
+from testbed.mosquitto import Mosquitto
+from testbed.readings import now_ms, reading, rfc3339, verdict
+from testbed.telegraf import Telegraf
 
 NOW = now_ms()
 SECOND = NOW.replace(microsecond=0)

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
-from tests.servers.influxdb import InfluxDB
-from tests.servers.mosquitto import Mosquitto
-from tests.servers.process import without_line
-from tests.servers.site import Site
-from tests.servers.telegraf import CONFIGURATION, Telegraf
-from tests.servers.waiting import wait_until
+from testbed.influxdb import InfluxDB
+from testbed.mosquitto import Mosquitto
+from testbed.process import without_line
+from testbed.site import Site
+from testbed.telegraf import CONFIGURATION, Telegraf
+from testbed.waiting import wait_until
 
 
 @pytest.fixture(scope="module")

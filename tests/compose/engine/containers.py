@@ -10,7 +10,7 @@ from typing import Any
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from tests.servers.mosquitto import Connection
+from testbed.mosquitto import Connection
 
 __all__ = ["BIND", "PROJECT", "ROOT", "Stack", "docker", "sign_in"]
 

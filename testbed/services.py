@@ -1,14 +1,14 @@
-"""Our own services as processes of the tests, on the real broker of a site."""
+"""Our own services as processes of this machine, on the real broker of a site."""
 
 import sys
 
 import psutil
 import requests
 
-from tests.servers.mosquitto import Mosquitto
-from tests.servers.process import REPOSITORY, ServerProcess
-from tests.servers.site import Site
-from tests.servers.waiting import free_port
+from testbed.mosquitto import Mosquitto
+from testbed.process import REPOSITORY, ServerProcess
+from testbed.site import Site
+from testbed.waiting import free_port
 
 
 class Inference(ServerProcess):

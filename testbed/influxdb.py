@@ -9,9 +9,9 @@ import requests
 from edge_manager.credentials import Account, passwords_of
 from edge_manager.influxdb import InfluxDB as InfluxDBConnection
 from edge_manager.site_setup import prepare_influxdb
-from tests.servers.process import REPOSITORY, ServerProcess, server_binary
-from tests.servers.site import Site
-from tests.servers.waiting import free_port, wait_until
+from testbed.process import REPOSITORY, ServerProcess, server_binary
+from testbed.site import Site
+from testbed.waiting import free_port, wait_until
 
 CONFIGURATION = REPOSITORY / "influxdb" / "influxdb.conf"
 SCHEMA = REPOSITORY / "influxdb" / "schema"

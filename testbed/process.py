@@ -1,4 +1,4 @@
-"""One real server as a process of the tests: started, stopped, killed and started again on the same port and data."""
+"""One real server as a process of this machine: started, stopped, killed, started again on the same port and data."""
 
 import os
 import shutil
@@ -8,9 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.servers.waiting import wait_until
+from testbed.waiting import wait_until
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[1]
 SERVERS = Path(os.environ.get("FANWATCH_SERVERS_DIR", REPOSITORY / ".cache" / "servers"))
 
 START_WITHIN_S = 30
@@ -25,7 +25,7 @@ def server_binary(name: str) -> Path:
     """
     path = SERVERS / "bin" / name
     if not path.exists():
-        raise FileNotFoundError(f"{path} is missing: run tests/servers/install.sh")
+        raise FileNotFoundError(f"{path} is missing: run testbed/install.sh")
     return path
 
 
