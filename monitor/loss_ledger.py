@@ -24,9 +24,8 @@ from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from pydantic import BaseModel, Field
@@ -60,6 +59,11 @@ class Number(NamedTuple):
     boot_id: str
     seq: int
 
+    @classmethod
+    def of(cls, boot_id: str | None, seq: int | None) -> "Number | None":
+        """The number of a reading that has both parts of one, else None."""
+        return None if boot_id is None or seq is None else cls(boot_id, seq)
+
 
 class _Numbered(BaseModel, strict=True):
     """The part of a payload that names it."""
@@ -88,8 +92,8 @@ def number_of(rejection: Rejection) -> Number | None:
 class Losses:
     """What a ledger says, of one device or of all; numbers of readings."""
 
-    arrivals: Mapping[Arrival, int] = field(default_factory=lambda: MappingProxyType({}))
-    missing: int = 0
+    arrivals: Mapping[Arrival, int]
+    missing: int
     """Readings whose number is between two that came, and did not come themselves (yet)."""
 
     @property
@@ -127,7 +131,7 @@ class LossLedger:
     @property
     def losses(self) -> Losses:
         """What there is to tell."""
-        return Losses(MappingProxyType(dict(self._arrivals)), self.missing)
+        return Losses(dict(self._arrivals), self.missing)
 
     def take(self, number: Number | None) -> Arrival:
         """A reading came; None is one without a number."""
