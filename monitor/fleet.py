@@ -227,11 +227,15 @@ class Fleet:
         with self._lock:
             return self._losses()
 
-    def missing_by_device(self) -> dict[str, int]:
-        """The devices that miss readings, and how many each, the most first."""
+    def losses_by_device(self) -> dict[str, Losses]:
+        """What the ledgers of the devices say of which readings are missing, the worst first."""
         with self._lock:
-            missing = {name: device.ledger.missing for name, device in self._devices.items()}
-        return dict(sorted(((n, m) for n, m in missing.items() if m), key=lambda each: (-each[1], each[0])))
+            lossy = [
+                (device_id, device.ledger.losses)
+                for device_id, device in self._devices.items()
+                if device.ledger.missing
+            ]
+        return dict(sorted(lossy, key=lambda each: (-each[1].missing, each[0])))
 
     def _heard(self, device_id: str) -> _Device:
         device = self._devices.get(device_id)
