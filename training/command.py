@@ -14,6 +14,7 @@ from contract.identity import MODEL_NAME_PATTERN
 app = typer.Typer(
     no_args_is_help=True,
     help="Data sets, the model, its evaluation.",
+    rich_markup_mode=None,  # it would take the brackets of a pattern for markup and swallow them
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
@@ -33,7 +34,11 @@ Seed = Annotated[
 ]
 
 
-@app.command()
+@app.command(
+    epilog="""\b
+Examples:
+  fanwatch generate --out fan.csv --rows 20000"""
+)
 def generate(
     out: Annotated[Path, typer.Option(help="The CSV file to write.")],
     rows: Rows = 20_000,
@@ -51,7 +56,12 @@ def generate(
     typer.echo(f"{out}: {data.source}, SHA-256 {data.digest}")
 
 
-@app.command()
+@app.command(
+    epilog="""\b
+Examples:
+  fanwatch train --overwrite                                   the committed model anew, on generated data
+  fanwatch train --data FILE.csv --out models/mine --version 2"""
+)
 def train(  # noqa: PLR0913, PLR0917 - each is an option of the command
     data: DataFile = None,
     rows: Rows = 120_000,
@@ -94,7 +104,12 @@ def train(  # noqa: PLR0913, PLR0917 - each is an option of the command
     typer.echo(f"bundle: {order.bundle}   report: {order.report}")
 
 
-@app.command()
+@app.command(
+    epilog="""\b
+Examples:
+  fanwatch evaluate                                            the committed model, on generated data
+  fanwatch evaluate --data FILE.csv --report reports/mine"""
+)
 def evaluate(
     bundle: Annotated[Path, typer.Option(help="Folder of the bundle.")] = Path("models/fan"),
     data: DataFile = None,
