@@ -16,7 +16,7 @@ from contract.rejection import Reason, Rejection
 from contract.timestamp import parse_timestamp
 from contract.verdict import Verdict
 from monitor.clock import Clock
-from monitor.loss_ledger import Arrival, Losses, LossLedger, Number, number_of
+from monitor.loss_ledger import MAX_BOOTS, ROOM, Arrival, Losses, LossLedger, Number, number_of
 from monitor.window import Point, Window
 
 _MAX_SERVICES = 32
@@ -96,6 +96,7 @@ class FleetView:
 class _Device:
     device_id: str
     window: Window
+    ledger: LossLedger
     contact: float
     since: float
     state: State = State.NO_DATA
@@ -108,7 +109,6 @@ class _Device:
     model: str | None = None
     rejected: int = 0
     refusal: Refusal | None = field(default=None)
-    ledger: LossLedger = field(default_factory=LossLedger)
 
 
 class Fleet:
@@ -250,6 +250,7 @@ class Fleet:
             device = self._devices[device_id] = _Device(
                 device_id,
                 Window(self._limits.window_points),
+                LossLedger(max(MAX_BOOTS, ROOM // self._limits.max_devices)),
                 contact=0.0,
                 since=self._clock.now(),
                 advanced=self._clock.elapsed(),
