@@ -88,7 +88,7 @@ def learn_baseline(rows: npt.NDArray[np.float64], names: Sequence[str]) -> Basel
         raise NotEnoughHealth(f"{len(rows)} healthy rows; expected at least {_FEWEST_ROWS} to learn from")
     finite = np.isfinite(rows).all(axis=0)
     if not finite.all():
-        named = ", ".join(names[column] for column in np.flatnonzero(~finite))
+        named = ", ".join(names[int(column)] for column in np.flatnonzero(~finite))
         raise NotEnoughHealth(f"{named}: a healthy row is not finite; expected numbers only")
     center = np.median(rows, axis=0)
     scatter = _scatter(rows)

@@ -40,9 +40,9 @@ class GatheringSettings:
     """Time constant of the smoothing: a shift is seen the later, and the smaller, the longer."""
     level_readings: float = 100.0
     """Time constant with which the level follows: what is slower is drift and no fault."""
-    limit: float = 3.5
+    limit: float = 3.4
     """Deviations of the smoothed healthy channel from its level within which it may stray."""
-    least_limit: float = 0.9
+    least_limit: float = 1.0
     """Deviations of the unsmoothed healthy channel that are always allowed."""
     model_limit: float = 1.25
     """The model's log-odds may stray so many times as far as a signal."""
