@@ -14,6 +14,7 @@ from evaluation.skab import Judged
 _EVIDENCE = "#1f6fb4"
 _FAULT = "#d9730d"
 _LABEL = "#555555"
+_LEARNED = "#eeeeee"
 _STYLE: dict[Any, Any] = {
     "axes.grid": True,
     "axes.spines.right": False,
@@ -35,30 +36,29 @@ def write_plot(folder: Path, judged: Judged) -> Path:
 
 
 def _figure(judged: Judged) -> Figure:
-    figure = Figure(figsize=(10, 4))
-    axes = figure.subplots()
+    figure = Figure(figsize=(10, 4.6))
+    evidence, called = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     rows = np.arange(len(judged.scores))
     shown = np.where(rows < judged.learned_rows, np.nan, np.minimum(judged.scores, _HIGHEST))
-    axes.plot(
-        rows, shown, color=_EVIDENCE, linewidth=1, label="evidence: the largest deviation of any channel"
-    )
-    axes.axhline(1, color="black", linestyle="--", linewidth=1, label="limit")
-    axes.axvspan(0, judged.learned_rows, color="#eeeeee", label="healthy stretch, learned from")
-    bars = (
-        ("labelled a fault", judged.labels == 1, _LABEL, -0.5),
-        ("called a fault", judged.called, _FAULT, -1.1),
-    )
-    for name, mask, colour, height in bars:
-        spans = [(stretch.first, stretch.last + 1 - stretch.first) for stretch in stretches(mask)]
-        axes.broken_barh(spans, (height, 0.45), color=colour, label=name)
-    axes.set(
+    evidence.axvspan(0, judged.learned_rows, color=_LEARNED)
+    evidence.text(judged.learned_rows / 2, 0.05, "learned from", ha="center")
+    evidence.plot(rows, shown, color=_EVIDENCE, linewidth=1.2, label="largest deviation of any channel")
+    evidence.axhline(1, color="black", linestyle="--", linewidth=1, label="its limit")
+    evidence.set(
         title=f"{judged.name}: {_summary(judged.score)}",
-        xlabel="reading",
         ylabel="deviation (limits)",
         xlim=(0, len(rows)),
-        ylim=(-1.3, max(2.0, float(np.nanmax(shown)) * 1.05)),
+        ylim=(0, max(2.0, float(np.nanmax(shown)) * 1.05)),
     )
-    axes.legend(loc="upper left", fontsize=9)
+    evidence.legend(loc="upper left")
+    bars = ((judged.labels == 1, _LABEL, 1), (judged.called, _FAULT, 0))
+    for mask, colour, height in bars:
+        spans = [(stretch.first, stretch.last + 1 - stretch.first) for stretch in stretches(mask)]
+        called.broken_barh(spans, (height - 0.35, 0.7), color=colour)
+    called.axvspan(0, judged.learned_rows, color=_LEARNED)
+    called.set(xlabel="reading", ylim=(-0.6, 1.6))
+    called.set_yticks([1, 0], ["labelled a fault", "called a fault"])
+    called.grid(visible=False, axis="y")
     return figure
 
 
