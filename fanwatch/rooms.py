@@ -31,9 +31,7 @@ COMMANDS: dict[str, RoomCommand] = {
         "training.command", "training", "Write a data set drawn from the known distributions."
     ),
     "train": RoomCommand("training.command", "training", "Train a model and write its bundle and report."),
-    "learn": RoomCommand(
-        "training.command", "training", "Learn from a healthy machine, without labels, and write its bundle."
-    ),
+    "learn": RoomCommand("training.command", "training", "Write a bundle learned from a healthy machine."),
     "evaluate": RoomCommand(
         "training.command", "training", "Judge a bundle by recorded or generated readings."
     ),
