@@ -41,7 +41,9 @@ def _figure(judged: Judged) -> Figure:
     rows = np.arange(len(judged.scores))
     shown = np.where(rows < judged.learned_rows, np.nan, np.minimum(judged.scores, _HIGHEST))
     evidence.axvspan(0, judged.learned_rows, color=_LEARNED)
-    evidence.text(judged.learned_rows / 2, 0.05, "learned from", ha="center")
+    evidence.text(
+        judged.learned_rows / 2, 0.05, "learned from", ha="center", transform=evidence.get_xaxis_transform()
+    )
     evidence.plot(rows, shown, color=_EVIDENCE, linewidth=1.2, label="largest deviation of any channel")
     evidence.axhline(1, color="black", linestyle="--", linewidth=1, label="its limit")
     evidence.set(
