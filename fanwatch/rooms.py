@@ -32,5 +32,5 @@ COMMANDS: dict[str, RoomCommand] = {
     "evaluate": RoomCommand(
         "training.command", "training", "Judge a bundle by recorded or generated readings."
     ),
-    "bench": RoomCommand("benchmarks.command", None, "Measure throughput and latency of the path."),
+    "bench": RoomCommand("benchmarks.speed.command", None, "Measure speed, beside what could be used instead."),
 }

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
@@ -58,6 +58,26 @@ class Scorer(Protocol):
         """Score n rows of k values. Raises ScoringUnavailable or ScoringRefused."""
 
 
+class _InOneWrite(HTTPConnection):
+    """Head and body in one system call: apart, the service is woken for the head and then waits for the body."""
+
+    _outbound = b""
+
+    def send(self, data: bytes) -> None:  # type: ignore[override]  # we send nothing but bytes
+        """Keep it for getresponse()."""
+        self._outbound += data
+
+    def getresponse(self) -> HTTPResponse:
+        """Send the request and wait for its answer."""
+        request, self._outbound = self._outbound, b""
+        super().send(request)
+        return super().getresponse()
+
+
+class _InOneWriteOverTls(_InOneWrite, HTTPSConnection):
+    """The same to a service behind TLS."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Answer:
     status: int
@@ -77,7 +97,7 @@ class HttpScorer:
 
     def __init__(self, base_url: str, model_name: str, timeout_s: float) -> None:
         url = urlsplit(base_url)
-        connection = HTTPSConnection if url.scheme == "https" else HTTPConnection
+        connection = _InOneWriteOverTls if url.scheme == "https" else _InOneWrite
         self._connection = connection(url.hostname or "", url.port, timeout=timeout_s)
         self._model_path = f"{url.path.rstrip('/')}/v2/models/{model_name}"
         self._base_url = f"{url.scheme}://{url.netloc}"
