@@ -1,5 +1,6 @@
 """`fanwatch bench`: measure this project and what could be used instead, on this machine."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +39,8 @@ def bench(  # noqa: PLR0913, PLR0917 - one argument for each option
     ] = None,
     seconds: Annotated[int, typer.Option(min=1, max=60, help="Length of one latency run.")] = 5,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Keep what latest.json says of measures that this run leaves out.")
+        bool,
+        typer.Option("--keep", help="Keep what latest.json says; this run adds rounds and measures to it."),
     ] = False,
     out: Annotated[Path, typer.Option(help="Folder of latest.json, latest.md and the plots.")] = RESULTS,
 ) -> None:
@@ -51,7 +53,7 @@ def bench(  # noqa: PLR0913, PLR0917 - one argument for each option
     if unknown:
         raise typer.BadParameter(f"{', '.join(unknown)}: `fanwatch bench --help` lists what there is")
     plan = Plan(
-        say=lambda what: typer.echo(what, err=True),
+        say=lambda what: typer.echo(f"{datetime.now(UTC):%H:%M:%S} {what}", err=True),
         count=messages,
         rounds=rounds,
         rates=tuple(rate or Plan.rates),

@@ -20,8 +20,6 @@ from benchmarks.speed.generator import LoadGenerator
 from benchmarks.speed.load import messages
 from benchmarks.speed.measures import carrying, standing
 from benchmarks.speed.sample import Sample
-from benchmarks.speed.wide_model import NAME as WIDE
-from benchmarks.speed.wide_model import write_wide_bundle
 
 LOAD_ALONE = "load generator alone"
 SLOW = {"the article's way": 5.0, "LinkEdge's way": 150.0}
@@ -155,10 +153,12 @@ def replicas(plan: Plan) -> Iterator[Sample]:
 
 def wide(plan: Plan) -> Iterator[Sample]:
     """Rows of 170 signals instead of 4."""
+    from benchmarks.speed.wide_model import NAME, write_wide_bundle  # noqa: PLC0415 - imports TensorFlow
+
     with tempfile.TemporaryDirectory(prefix="fanwatch-bench-model-") as models:
-        plan.say(f"wide: making a model of {WIDE} rows")
+        plan.say("wide: making a model of 170 signals")
         write_wide_bundle(Path(models))
-        own = partial(fanwatch, settings={"MODELS_DIR": models, "MODEL_NAME": WIDE})
+        own = partial(fanwatch, settings={"MODELS_DIR": models, "MODEL_NAME": NAME})
         load = list(messages(plan.count, wide=True))
         for number, name, start in _turns(plan, {RELAY: CONTESTANTS[RELAY], THIS_PROJECT: own}):
             with running(name, start, wide=True) as run:

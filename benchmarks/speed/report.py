@@ -4,7 +4,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -61,13 +61,14 @@ def machine() -> dict[str, Any]:
 
 
 def merge(earlier: Report | None, samples: Sequence[Sample]) -> Report:
-    """The new samples, and what an earlier report says of measures that are not among them."""
+    """What an earlier report says, and the new samples as further rounds."""
     today = datetime.now(UTC).date().isoformat()
     fresh = {sample.measure: today for sample in samples}
     if earlier is None:
         return Report(machine(), fresh, list(samples))
-    kept = [sample for sample in earlier.samples if sample.measure not in fresh]
-    return Report(machine(), earlier.dates | fresh, [*kept, *samples])
+    last = {measure: max((s.round for s in select(earlier.samples, measure)), default=0) for measure in fresh}
+    further = [replace(sample, round=sample.round + last[sample.measure]) for sample in samples]
+    return Report(machine(), earlier.dates | fresh, [*earlier.samples, *further])
 
 
 def read_report(folder: Path) -> Report | None:
