@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from benchmarks.speed.contestants.processes import CONTESTANTS, RELAY, THIS_PROJECT
 from benchmarks.speed.sample import Sample, contestants, median, select
@@ -37,7 +38,7 @@ def write_plots(folder: Path, samples: Sequence[Sample]) -> list[Path]:
 def _throughput_by_fleet(figure: Figure, samples: Sequence[Sample]) -> None:
     axes = _axes(figure, "Throughput at QoS 1 against the size of the fleet", "fans", "messages a second")
     _lines(axes, samples, "fleet", "fans", "per_second")
-    axes.set_xscale("log")
+    _logarithmic(axes, samples, "fleet", "fans", y=False)
     axes.set_ylim(bottom=0)
 
 
@@ -50,8 +51,8 @@ def _latency_by_load(figure: Figure, samples: Sequence[Sample]) -> None:
         axes.set_title(title)
         axes.set_xlabel("messages a second")
         _lines(axes, samples, "latency", "per_second", percentile, labels=False)
-        axes.set_xscale("log")
-        axes.set_yscale("log")
+        _logarithmic(axes, samples, "latency", "per_second", y=True)
+        axes.tick_params(axis="x", labelrotation=60)
         axes.grid(visible=True, which="major", alpha=0.3)
     panels[0].set_ylabel("milliseconds")
     handles, labels = panels[0].get_legend_handles_labels()
@@ -61,8 +62,7 @@ def _latency_by_load(figure: Figure, samples: Sequence[Sample]) -> None:
 def _cpu_by_load(figure: Figure, samples: Sequence[Sample]) -> None:
     axes = _axes(figure, "CPU for 1,000 messages against load", "messages a second", "CPU milliseconds")
     _lines(axes, samples, "latency", "per_second", "cpu_ms_per_1000")
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    _logarithmic(axes, samples, "latency", "per_second", y=True)
 
 
 def _memory(figure: Figure, samples: Sequence[Sample]) -> None:
@@ -107,6 +107,19 @@ def _axes(figure: Figure, title: str, x: str, y: str) -> Axes:
     axes.set_ylabel(y)
     axes.grid(visible=True, which="major", alpha=0.3)
     return axes
+
+
+def _logarithmic(axes: Axes, samples: Sequence[Sample], measure: str, condition: str, *, y: bool) -> None:
+    """Logarithmic axes with the numbers that were measured, written as people write them."""
+    plain = FuncFormatter(lambda value, _: f"{value:,g}")
+    axes.set_xscale("log")
+    axes.set_xticks(sorted({sample.conditions[condition] for sample in select(samples, measure)}))
+    axes.xaxis.set_major_formatter(plain)
+    axes.xaxis.set_minor_locator(NullLocator())
+    if y:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(plain)
+        axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _lines(
