@@ -13,6 +13,7 @@ from benchmarks.speed.sample import Sample, contestants, median, select
 
 mpl.use("Agg")
 
+_PLAIN = FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1000 else f"{value:g}")
 _COLOURS = dict(
     zip(
         CONTESTANTS,
@@ -86,6 +87,7 @@ def _memory_over_time(figure: Figure, samples: Sequence[Sample]) -> None:
             if figure_name.startswith(prefix)
         )
         axes.plot(*zip(*points, strict=True), marker="o", markersize=3, color=colour, label=part)
+    axes.xaxis.set_major_formatter(_PLAIN)
     axes.set_ylim(bottom=0)
     axes.legend()
 
@@ -111,14 +113,13 @@ def _axes(figure: Figure, title: str, x: str, y: str) -> Axes:
 
 def _logarithmic(axes: Axes, samples: Sequence[Sample], measure: str, condition: str, *, y: bool) -> None:
     """Logarithmic axes with the numbers that were measured, written as people write them."""
-    plain = FuncFormatter(lambda value, _: f"{value:,g}")
     axes.set_xscale("log")
     axes.set_xticks(sorted({sample.conditions[condition] for sample in select(samples, measure)}))
-    axes.xaxis.set_major_formatter(plain)
+    axes.xaxis.set_major_formatter(_PLAIN)
     axes.xaxis.set_minor_locator(NullLocator())
     if y:
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(plain)
+        axes.yaxis.set_major_formatter(_PLAIN)
         axes.yaxis.set_minor_formatter(NullFormatter())
 
 

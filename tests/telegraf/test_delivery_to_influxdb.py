@@ -247,7 +247,7 @@ def test_the_built_telegraf_has_exactly_the_plugins_that_the_configuration_names
     text = CONFIGURATION.read_text()
     named = set(re.findall(r"^\[\[((?:inputs|outputs|processors|secretstores)\.\w+)\]\]", text, re.MULTILINE))
     named |= {f"parsers.{name}" for name in re.findall(r'data_format = "(\w+)"', text)}
-    script = (REPOSITORY / "tests" / "servers" / "install.sh").read_text()
+    script = (REPOSITORY / "testbed" / "install.sh").read_text()
     [built] = re.findall(r'^TELEGRAF_PLUGINS="([^"]*)"', script, re.MULTILINE)
     assert set(built.split()) == named
 
