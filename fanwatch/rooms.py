@@ -32,5 +32,7 @@ COMMANDS: dict[str, RoomCommand] = {
     "evaluate": RoomCommand(
         "training.command", "training", "Judge a bundle by recorded or generated readings."
     ),
-    "bench": RoomCommand("benchmarks.speed.command", None, "Measure speed, beside what could be used instead."),
+    "bench": RoomCommand(
+        "benchmarks.speed.command", None, "Measure speed, beside what could be used instead."
+    ),
 }
