@@ -77,7 +77,7 @@ bench: .venv/.synced servers ## speed, beside what could be used instead, a quar
 
 .PHONY: bench-full
 bench-full: .venv/.synced servers ## every measure of speed, a million messages among them: most of an hour
-	@.venv/bin/fanwatch bench --full
+	@.venv/bin/fanwatch bench --full --rounds 3
 
 .PHONY: train
 train: .venv/.synced ## train the fan model anew, on seeded generated data

@@ -30,7 +30,7 @@ def bench(  # noqa: PLR0913, PLR0917 - one argument for each option
         list[str] | None,
         typer.Option(help=f"Whom to measure; may repeat. One of {', '.join(CONTESTANTS)}."),
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, max=20, help="Runs of each contestant.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="Runs of each contestant.")] = 2,
     messages: Annotated[
         int, typer.Option(min=100, max=200_000, help="Messages in one throughput run.")
     ] = 20_000,

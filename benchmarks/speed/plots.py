@@ -40,6 +40,7 @@ def _throughput_by_fleet(figure: Figure, samples: Sequence[Sample]) -> None:
     axes = _axes(figure, "Throughput at QoS 1 against the size of the fleet", "fans", "messages a second")
     _lines(axes, samples, "fleet", "fans", "per_second")
     _logarithmic(axes, samples, "fleet", "fans", y=False)
+    axes.yaxis.set_major_formatter(_PLAIN)
     axes.set_ylim(bottom=0)
 
 
@@ -53,7 +54,7 @@ def _latency_by_load(figure: Figure, samples: Sequence[Sample]) -> None:
         axes.set_xlabel("messages a second")
         _lines(axes, samples, "latency", "per_second", percentile, labels=False)
         _logarithmic(axes, samples, "latency", "per_second", y=True)
-        axes.tick_params(axis="x", labelrotation=60)
+        axes.tick_params(axis="x", labelrotation=90)
         axes.grid(visible=True, which="major", alpha=0.3)
     panels[0].set_ylabel("milliseconds")
     handles, labels = panels[0].get_legend_handles_labels()
