@@ -38,5 +38,7 @@ COMMANDS: dict[str, RoomCommand] = {
     "evaluate skab": RoomCommand(
         "evaluation.skab_command", "evaluation", "Judge the detection of faults by SKAB's recordings."
     ),
-    "bench": RoomCommand("benchmarks.command", None, "Measure throughput and latency of the path."),
+    "bench": RoomCommand(
+        "benchmarks.speed.command", None, "Measure speed, beside what could be used instead."
+    ),
 }
