@@ -32,5 +32,8 @@ COMMANDS: dict[str, RoomCommand] = {
     "evaluate": RoomCommand(
         "training.command", "training", "Judge a bundle by recorded or generated readings."
     ),
+    "chaos": RoomCommand(
+        "benchmarks.chaos.command", None, "Kill, hang and cut the stack, and look for every reading."
+    ),
     "bench": RoomCommand("benchmarks.command", None, "Measure throughput and latency of the path."),
 }

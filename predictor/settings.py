@@ -18,6 +18,14 @@ class PredictorSettings(BaseSettings):
     mqtt_port: int = Field(default=1883, ge=1, le=65535, description="TCP port of the broker.")
     mqtt_username: str | None = Field(default=None, description="User at the broker; unset means anonymous.")
     mqtt_password: SecretStr | None = Field(default=None, description="That user's password.")
+    mqtt_keepalive_s: int = Field(
+        default=3,
+        ge=1,
+        le=3600,
+        description="A connection on which nothing came for so many seconds is asked, and given up after as many "
+        "again: a broker that vanished without a word is noticed within twice this time. Must be longer than the "
+        "network's round trip.",
+    )
     client_id: str = Field(
         default="predictor",
         min_length=1,

@@ -11,7 +11,7 @@ import pytest
 
 from testbed.influxdb import InfluxDB, nanoseconds
 from testbed.site import Site
-from tests.grafana.alert_rules import evaluate, rule
+from testbed.alert_rules import evaluate, rule
 from tests.grafana.plant import BROKEN, HEALTHY, ODD_NAME, SILENT
 
 FAULT, QUIET = rule("fanwatch-fan-fault"), rule("fanwatch-fan-silent")
