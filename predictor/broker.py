@@ -100,7 +100,7 @@ class BrokerSession:
         self._client.connect_async(
             self._settings.mqtt_host,
             self._settings.mqtt_port,
-            keepalive=30,
+            keepalive=self._settings.mqtt_keepalive_s,
             clean_start=False,  # the default would wipe the waiting readings at each process start
             properties=properties,
         )
