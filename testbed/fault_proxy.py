@@ -83,10 +83,8 @@ class FaultProxy:
         assert self._server is not None
         self._server.close()
         for link in tuple(self._links):
-            link.abort()
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+            link.end()
+        await asyncio.gather(*self._tasks)
 
     async def _for_each(self, act: Callable[["_Link"], None]) -> int:
         for link in tuple(self._links):
@@ -125,6 +123,7 @@ class _Link:
         self._server_reader, self._server_writer = server
         self._silent = False
         self._cut_at_next = False
+        self._ended = asyncio.Event()
 
     def silence(self) -> None:
         self._silent = True
@@ -132,19 +131,24 @@ class _Link:
     def cut_at_next(self) -> None:
         self._cut_at_next = True
 
-    def abort(self) -> None:
-        self._client_writer.transport.abort()
-        self._server_writer.transport.abort()
+    def end(self) -> None:
+        self._ended.set()
 
     async def carry(self) -> None:
         try:
             async with asyncio.TaskGroup() as both:
+                both.create_task(self._until_ended())
                 both.create_task(self._one_way(self._client_reader, self._server_writer, from_client=True))
                 both.create_task(self._one_way(self._server_reader, self._client_writer, from_client=False))
         except* (OSError, _Ended):
             pass
         finally:
-            self.abort()
+            self._client_writer.transport.abort()
+            self._server_writer.transport.abort()
+
+    async def _until_ended(self) -> None:
+        await self._ended.wait()
+        raise _Ended
 
     async def _one_way(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, from_client: bool
@@ -154,16 +158,21 @@ class _Link:
             ends.create_task(self._take(reader, under_way))
             ends.create_task(self._deliver(under_way, writer, from_client=from_client))
 
-    async def _take(self, reader: asyncio.StreamReader, under_way: asyncio.Queue[tuple[float, bytes]]) -> None:
+    async def _take(
+        self, reader: asyncio.StreamReader, under_way: asyncio.Queue[tuple[float, bytes]]
+    ) -> None:
         clock = asyncio.get_running_loop()
         while chunk := await reader.read(_CHUNK_BYTES):
             await under_way.put((clock.time() + self._delay_s(), chunk))
         if not self._silent:  # on a dead line nobody hears that the other end has gone
             raise _Ended
-        await asyncio.Event().wait()
 
     async def _deliver(
-        self, under_way: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter, *, from_client: bool
+        self,
+        under_way: asyncio.Queue[tuple[float, bytes]],
+        writer: asyncio.StreamWriter,
+        *,
+        from_client: bool,
     ) -> None:
         clock = asyncio.get_running_loop()
         while True:

@@ -28,6 +28,9 @@ class Needs:
     """The broker's data on a volume of so many megabytes."""
 
 
+AS_IT_SHIPS = Needs()
+
+
 @dataclass(slots=True)
 class Bench:
     """What a case works with while it runs."""
@@ -85,13 +88,13 @@ class Bench:
         return Connection(to.host, to.port, user, to.password, client_id, True, properties, manual_ack=False)
 
     def _mine(self) -> str:
-        return f"WHERE \"deviceID\" =~ /^{self.flow.prefix}-[0-9]+$/"
+        return f'WHERE "deviceID" =~ /^{self.flow.prefix}-[0-9]+$/'
 
     def scaled(self, full: int, least: int = 1) -> int:
         """So much of a full number as this run has time for."""
         return max(least, round(full * self.scale))
 
-    def expect(self, is_so: bool, otherwise: str) -> None:  # noqa: FBT001 - reads as a sentence
+    def expect(self, is_so: bool, otherwise: str) -> None:
         """Notes a failure and goes on: the rest of the case is still worth seeing."""
         if not is_so:
             self.failures.append(otherwise)

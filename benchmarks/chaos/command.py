@@ -25,12 +25,15 @@ _SEEDS = 2**16
 def chaos(
     cases: Annotated[str, typer.Option(help="Numbers of the cases, as 1,3,6-8; all unless given.")] = "",
     duration: Annotated[
-        float | None, typer.Option(min=30, help="Seconds for all; the cases are made smaller. Full size unless given.")
+        float | None,
+        typer.Option(min=30, help="Seconds for all; the cases are made smaller. Full size unless given."),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, max=_SEEDS - 1, help="Order, moments; a new one unless given.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of chaos.json and chaos.md.")] = Path("benchmarks/results"),
+    out: Annotated[Path, typer.Option(help="Folder of chaos.json and chaos.md.")] = Path(
+        "benchmarks/results"
+    ),
 ) -> None:
     """Run the cases and write chaos.json and chaos.md; ends with 1 when a reading is lost or a state is wrong.
 

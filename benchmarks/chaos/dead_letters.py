@@ -33,7 +33,7 @@ class DeadLetters:
         client = mqtt.Client(CallbackAPIVersion.VERSION2, name, protocol=mqtt.MQTTv5)
         client.username_pw_set(broker.username, broker.password)
         client.reconnect_delay_set(min_delay=1, max_delay=1)
-        client.on_connect = lambda *_: client.subscribe("fan/rejected", 1)
+        client.on_connect = self._on_connect
         client.on_subscribe = lambda *_: self._subscribed.set()
         client.on_message = self._on_message
         self._client = client
@@ -59,7 +59,9 @@ class DeadLetters:
     def __enter__(self) -> Self:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = _SESSION_S
-        self._client.connect(self._broker.host, self._broker.port, 30, clean_start=False, properties=properties)
+        self._client.connect(
+            self._broker.host, self._broker.port, 30, clean_start=False, properties=properties
+        )
         self._client.loop_start()
         if not self._subscribed.wait(_ANSWER_WITHIN_S):
             raise TimeoutError("the broker does not answer a subscription to fan/rejected")
@@ -71,6 +73,9 @@ class DeadLetters:
         self._client.unsubscribe("fan/rejected")
         self._client.disconnect()
         self._client.loop_stop()
+
+    def _on_connect(self, client: mqtt.Client, *_: object) -> None:
+        client.subscribe("fan/rejected", 1)
 
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         self._rejections.append(json.loads(message.payload))

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
@@ -132,7 +132,9 @@ class Flow:
     def __enter__(self) -> Self:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = _SESSION_S
-        self._client.connect(self._broker.host, self._broker.port, 10, clean_start=False, properties=properties)
+        self._client.connect(
+            self._broker.host, self._broker.port, 10, clean_start=False, properties=properties
+        )
         self._client.loop_start()
         self._running.set()
         self._thread.start()
@@ -157,7 +159,7 @@ class Flow:
         return client
 
     def _on_publish(
-        self, _client: mqtt.Client, _data: Any, mid: int, reason: ReasonCode, _properties: object  # noqa: ANN401
+        self, _client: mqtt.Client, _data: object, mid: int, reason: ReasonCode, _properties: object
     ) -> None:
         self._events.put(_Acknowledgement(mid, str(reason) if reason.is_failure else None))
 

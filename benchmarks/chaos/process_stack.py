@@ -110,7 +110,9 @@ class ProcessStack:
     def metric(self, part: Part, name: str) -> float:
         """A figure of a service's /metrics, summed over its labels."""
         lines = requests.get(self._metrics_urls[part], timeout=5).text.splitlines()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name)
+        return sum(
+            float(line.rsplit(" ", 1)[1]) for line in lines if line.split("{")[0].split(" ")[0] == name
+        )
 
     def scoring_url(self) -> str:
         """The scoring service on loopback."""

@@ -42,9 +42,12 @@ class Report:
     def as_markdown(self) -> str:
         """A sentence on where and when, and a row a case."""
         where = machine()
-        lines = [
+        ran = (
             f"{datetime.now(UTC).date().isoformat()}, {self.stack}, {where['cores']} cores ({where['cpu']}), "
-            f"{where['memory_gib']} GiB, {where['system']}, seed {self.seed}.",
+            f"{where['memory_gib']} GiB, {where['system']}, seed {self.seed}."
+        )
+        lines = [
+            ran,
             "",
             "| case | what was done | acknowledged | lost | outcome | measured |",
             "|---|---|---|---|---|---|",

@@ -150,7 +150,7 @@ def _audit(bench: Bench) -> Audit:
 
 
 def _where(prefix: str) -> str:
-    return f"WHERE \"deviceID\" =~ /^{prefix}-[0-9]+$/"
+    return f'WHERE "deviceID" =~ /^{prefix}-[0-9]+$/'
 
 
 def _await(probe: Callable[[], bool], within_s: float, otherwise: str, bench: Bench) -> None:

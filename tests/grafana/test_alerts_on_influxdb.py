@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from testbed.alert_rules import evaluate, rule
 from testbed.influxdb import InfluxDB, nanoseconds
 from testbed.site import Site
-from testbed.alert_rules import evaluate, rule
 from tests.grafana.plant import BROKEN, HEALTHY, ODD_NAME, SILENT
 
 FAULT, QUIET = rule("fanwatch-fan-fault"), rule("fanwatch-fan-silent")

@@ -9,6 +9,7 @@ from benchmarks.chaos.stack import LeftOut, Part
 _ALARM = "Broker volume fills broker"
 _ALARM_AT = 0.82
 _FULL_S = 10
+_NEEDS = Needs(broker_volume_mb=64)
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class FullVolume:
     number: int = 9
     name: str = "the broker's volume full, then room again"
     seconds: float = 60
-    needs: Needs = Needs(broker_volume_mb=64)
+    needs: Needs = _NEEDS
     per_second: float = 200
 
     def run(self, bench: Bench) -> None:
@@ -32,6 +33,8 @@ class FullVolume:
         took = bench.within(15, lambda: _ALARM in bench.alarms.firing(), "the alarm at 80 %")
         bench.figures["alarm after 80 %, s"] = round(took, 1)
 
+        # Telegraf is away meanwhile: what waits for it has no other place than the broker.
+        stack.kill(Part.TELEGRAF)
         before = bench.flow.acknowledged.keys()
         volume.fill(1)
         bench.pass_time(bench.scaled(_FULL_S, least=5))
@@ -39,18 +42,20 @@ class FullVolume:
         while_full = bench.flow.acknowledged.keys() - before
         bench.figures["acknowledged while full"] = len(while_full)
         bench.excuse_last_turns()
-        bench.excused["acknowledged while the volume was full, and the broker killed before it was delivered"] = (
+        bench.excused["acknowledged while the broker's volume was full, and waiting when it was killed"] = (
             while_full
         )
         stack.start(Part.MOSQUITTO, wait=False)
         bench.pass_time(3)
+        on_full = stack.process_of(Part.MOSQUITTO) is not None
+        bench.figures["broker started on the full volume"] = (
+            "runs" if on_full else "ends, and runs once there is room"
+        )
         volume.make_room()
         moment = time.time_ns()
-        if stack.process_of(Part.MOSQUITTO) is None:
-            bench.figures["broker on the full volume"] = "ends at its start, and starts once there is room"
+        if not on_full:
             stack.start(Part.MOSQUITTO)
-        else:
-            bench.figures["broker on the full volume"] = "starts"
+        stack.start(Part.TELEGRAF)
         whole = bench.verdict_of_a_reading_after(moment)
         bench.figures["whole after there was room, s"] = round(bench.within(30, whole, "whole again"), 1)
         # What comes from now on is on the disk again: another kill loses none of it.

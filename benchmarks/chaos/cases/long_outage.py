@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from benchmarks.chaos.alarms import DATABASE_AWAY, pending_s
-from benchmarks.chaos.case import Bench, Needs
+from benchmarks.chaos.case import AS_IT_SHIPS, Bench, Needs
 from benchmarks.chaos.stack import Part
 from testbed.waiting import wait_until
 
@@ -17,12 +17,12 @@ _DRAIN_WITHIN_S = 900
 
 @dataclass(frozen=True)
 class LongOutage:
-    """At 100 a second the queue lasts 33 minutes; here those minutes' readings come as fast as the broker takes them."""
+    """At 100 a second the queue lasts 33 minutes; here their readings come as fast as the broker takes them."""
 
     number: int = 7
     name: str = "InfluxDB away until the broker's queue is 95 % full"
     seconds: float = 420
-    needs: Needs = Needs()
+    needs: Needs = AS_IT_SHIPS
     per_second: float = 100
 
     def run(self, bench: Bench) -> None:
@@ -31,7 +31,7 @@ class LongOutage:
         bench.pass_time(3)
         stack.kill(Part.INFLUXDB)
         bench.within(10, lambda: DATABASE_AWAY in bench.alarms.firing(), "an alarm that InfluxDB is away")
-        at_alarm = flow.acknowledged_count + flow.per_second * pending_s("Service does not answer")
+        at_alarm = flow.acknowledged_count + self.per_second * pending_s("Service does not answer")
         bench.expect(at_alarm < _QUEUE, "the queue is full before the alarm")
         goal = int(bench.scaled(_QUEUE, least=10_000) * _FILLED)
         flow.add(max(0, goal - flow.acknowledged_count))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from benchmarks.chaos.case import Bench, Needs
+from benchmarks.chaos.case import AS_IT_SHIPS, Bench, Needs
 from contract.rejection import Reason
 from contract.timestamp import format_timestamp
 
@@ -39,7 +39,7 @@ class Poison:
     number: int = 10
     name: str = f"{_POISON:,} poison messages among good ones"
     seconds: float = 15
-    needs: Needs = Needs()
+    needs: Needs = AS_IT_SHIPS
     per_second: float = 200
 
     def run(self, bench: Bench) -> None:
@@ -60,7 +60,9 @@ class Poison:
             _GOOD_WITHIN_S, bench.all_stored_until(time.time_ns()), "the good readings stored with verdict"
         )
         bench.within(
-            _GOOD_WITHIN_S, lambda: bench.dead_letters.reasons(device) == wanted, "every poison message dead-lettered"
+            _GOOD_WITHIN_S,
+            lambda: bench.dead_letters.reasons(device) == wanted,
+            "every poison message dead-lettered",
         )
         bench.figures["poison messages"] = len(chosen)
         bench.figures["dead letters"] = bench.dead_letters.reasons(device).total()

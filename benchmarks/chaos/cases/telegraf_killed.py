@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from benchmarks.chaos.case import Bench, Needs
+from benchmarks.chaos.case import AS_IT_SHIPS, Bench, Needs
 from benchmarks.chaos.stack import Part
 
 
@@ -13,7 +13,7 @@ class TelegrafKilledInAnOutage:
     number: int = 4
     name: str = "kill -9 telegraf during an InfluxDB outage"
     seconds: float = 30
-    needs: Needs = Needs()
+    needs: Needs = AS_IT_SHIPS
     per_second: float = 200
 
     def run(self, bench: Bench) -> None:
