@@ -77,8 +77,11 @@ class ProcessStack:
         self._process(part).kill()
 
     def start(self, part: Part, *, wait: bool = True) -> None:
-        """Start it again on its port and data."""
-        self._process(part).start(wait=wait)
+        """Start it again on its port and data; also one that has ended by itself."""
+        process = self._process(part)
+        if process.has_ended:
+            process.wait_ended()
+        process.start(wait=wait)
 
     def hang(self, part: Part) -> None:
         """SIGSTOP."""
@@ -87,6 +90,11 @@ class ProcessStack:
     def resume(self, part: Part) -> None:
         """SIGCONT."""
         self._process(part).send(SIGCONT)
+
+    def check_broker(self) -> None:
+        """Run the broker's health check, which Compose runs in a container."""
+        if self._mosquitto.running:
+            self._mosquitto.check_health()
 
     def process_of(self, part: Part) -> int | None:
         """The process id of the running server."""

@@ -50,6 +50,9 @@ class Stack(Protocol):
     def resume(self, part: Part) -> None:
         """Let it go on (SIGCONT)."""
 
+    def check_broker(self) -> None:
+        """Run the broker's health check, as Compose does every ten seconds; nothing where an engine does it."""
+
     def process_of(self, part: Part) -> int | None:
         """The process id of its first process; None when it does not run. Another one after each restart."""
 
