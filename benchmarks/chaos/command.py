@@ -2,18 +2,20 @@
 
 import random
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from benchmarks.chaos.case import Case, Needs, select
 from benchmarks.chaos.cases.all_cases import CASES
+from benchmarks.chaos.container_stack import ContainerStack, engine_answers
 from benchmarks.chaos.process_stack import ProcessStack
-from benchmarks.chaos.report import Report
-from benchmarks.chaos.stack import LeftOut
+from benchmarks.chaos.report import as_markdown, record
+from benchmarks.chaos.stack import LeftOut, Stack
 from benchmarks.chaos.trial import REST_S, Result, run
 
 app = typer.Typer(help="Kill, hang, fill and cut the stack while readings flow, and look for every reading.")
@@ -31,11 +33,15 @@ def chaos(
     seed: Annotated[
         int | None, typer.Option(min=0, max=_SEEDS - 1, help="Order, moments; a new one unless given.")
     ] = None,
+    on: Annotated[
+        Literal["processes", "containers"] | None,
+        typer.Option(help="Where; containers when a Docker engine with the images answers, unless given."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of chaos.json and chaos.md.")] = Path(
         "benchmarks/results"
     ),
 ) -> None:
-    """Run the cases and write chaos.json and chaos.md; ends with 1 when a reading is lost or a state is wrong.
+    """Run the cases and write chaos.json and chaos.md; ends with 1 when a promise is broken or a state is wrong.
 
     Example: fanwatch chaos --cases 1,3,6 --duration 120 --seed 7
     """
@@ -44,10 +50,11 @@ def chaos(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--cases") from None
     seed = random.SystemRandom().randrange(_SEEDS) if seed is None else seed
-    report = _run(chosen.cases, seed, chosen.scale)
-    report.write(out)
-    typer.echo(report.as_markdown())
-    raise typer.Exit(0 if report.passed else 1)
+    kind = on or (ContainerStack.kind if engine_answers() else ProcessStack.kind)
+    results, left_out = _run(chosen.cases, kind, seed, chosen.scale)
+    content = record(out, kind, results, left_out)
+    typer.echo(as_markdown(content))
+    raise typer.Exit(0 if all(result.passed for result in results) else 1)
 
 
 def _numbers(text: str) -> list[int] | None:
@@ -68,7 +75,7 @@ def _numbers(text: str) -> list[int] | None:
     return numbers
 
 
-def _run(cases: Sequence[Case], seed: int, scale: float) -> Report:
+def _run(cases: Sequence[Case], kind: str, seed: int, scale: float) -> tuple[list[Result], dict[int, str]]:
     """The cases in the seed's order; those with the same needs one after the other, on one stack."""
     order = list(cases)
     random.Random(seed).shuffle(order)
@@ -78,30 +85,43 @@ def _run(cases: Sequence[Case], seed: int, scale: float) -> Report:
     for needs, group in groupby(order, key=lambda case: case.needs):
         alike = list(group)
         try:
-            results += _run_on_one_stack(needs, alike, seed, scale, left_out)
+            with _stack(kind, needs) as stack:
+                results += _run_on_one_stack(stack, alike, seed, scale, left_out)
         except LeftOut as why:
             left_out |= {case.number: str(why) for case in alike}
-    return Report(ProcessStack.kind, seed, results, left_out)
+    return results, left_out
+
+
+@contextmanager
+def _stack(kind: str, needs: Needs) -> Iterator[Stack]:
+    if kind == ContainerStack.kind:
+        if needs.broker_volume_mb is not None:
+            raise LeftOut("the volume of a container cannot be made small without another docker-compose.yml")
+        with ContainerStack() as containers:
+            yield containers
+    else:
+        with (
+            tempfile.TemporaryDirectory(prefix="fanwatch-chaos-") as folder,
+            ProcessStack(Path(folder), broker_volume_mb=needs.broker_volume_mb) as processes,
+        ):
+            yield processes
 
 
 def _run_on_one_stack(
-    needs: Needs, cases: Sequence[Case], seed: int, scale: float, left_out: dict[int, str]
+    stack: Stack, cases: Sequence[Case], seed: int, scale: float, left_out: dict[int, str]
 ) -> list[Result]:
     results = []
-    with (
-        tempfile.TemporaryDirectory(prefix="fanwatch-chaos-") as folder,
-        ProcessStack(Path(folder), broker_volume_mb=needs.broker_volume_mb) as stack,
-    ):
-        for case in cases:
-            typer.echo(f"case {case.number}: {case.name}", err=True)
-            try:
-                result = run(case, stack, seed, scale)
-            except LeftOut as why:
-                left_out[case.number] = str(why)
-                continue
-            said = result.outcome if result.passed else "FAILED: " + "; ".join(result.failures)
-            typer.echo(f"  {result.seconds:.0f} s: {result.acknowledged:,} acknowledged; {said}", err=True)
-            results.append(result)
+    for case in cases:
+        typer.echo(f"case {case.number}: {case.name}", err=True)
+        try:
+            result = run(case, stack, seed, scale)
+        except LeftOut as why:
+            left_out[case.number] = str(why)
+            typer.echo(f"  left out: {why}", err=True)
+            continue
+        said = result.outcome if result.passed else "FAILED: " + "; ".join(result.failures)
+        typer.echo(f"  {result.seconds:.0f} s: {result.acknowledged:,} acknowledged; {said}", err=True)
+        results.append(result)
     return results
 
 

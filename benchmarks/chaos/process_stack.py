@@ -30,14 +30,17 @@ class ProcessStack:
     Args:
         folder: Where everything of this stack lies; empty at first.
         broker_volume_mb: The broker's data on a volume of so many megabytes (root only); None leaves it on the disk.
+        broker_configuration: Another mosquitto.conf than the shipped one, to see that the check finds what that loses.
     """
 
     kind = "processes"
 
-    def __init__(self, folder: Path, *, broker_volume_mb: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, broker_volume_mb: int | None = None, broker_configuration: str | None = None
+    ) -> None:
         site = Site(folder)
         self._influxdb = InfluxDB(site)
-        self._mosquitto = Mosquitto(site)
+        self._mosquitto = Mosquitto(site, broker_configuration)
         self._inference = Inference(site)
         monitor = Monitor(self._mosquitto, self._inference.url)
         predictor = Predictor(self._mosquitto, self._inference.url)

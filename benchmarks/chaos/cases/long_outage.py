@@ -32,6 +32,7 @@ class LongOutage:
         stack.kill(Part.INFLUXDB)
         bench.within(10, lambda: DATABASE_AWAY in bench.alarms.firing(), "an alarm that InfluxDB is away")
         at_alarm = flow.acknowledged_count + self.per_second * pending_s("Service does not answer")
+        bench.figures["readings until the alarm"] = round(at_alarm)
         bench.expect(at_alarm < _QUEUE, "the queue is full before the alarm")
         goal = int(bench.scaled(_QUEUE, least=10_000) * _FILLED)
         flow.add(max(0, goal - flow.acknowledged_count))
