@@ -75,6 +75,14 @@ test-compose: .venv/.synced servers ## the real docker-compose.yml on a Docker e
 bench: .venv/.synced servers ## throughput and latency of the path, beside a relay that scores nothing
 	@.venv/bin/fanwatch bench
 
+.PHONY: chaos
+chaos: .venv/.synced servers ## kill, hang, fill, cut, and look for every reading: make chaos [CASES=1,6-8] [DURATION=180] [SEED=7]
+	@.venv/bin/fanwatch chaos $(if $(CASES),--cases $(CASES)) $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED))
+
+.PHONY: chaos-ci
+chaos-ci: .venv/.synced servers ## three minutes of it, on processes, with its outcome in reports/
+	@.venv/bin/fanwatch chaos --on processes --cases 1-6,9-13 --duration 180 --out reports
+
 .PHONY: train
 train: .venv/.synced ## train the fan model anew, on seeded generated data
 	@.venv/bin/fanwatch train

@@ -19,7 +19,7 @@ STATES_WITHIN_S = 90
 """Grafana's rules look back 30 seconds and a minute."""
 STORED_WITHIN_S = 240
 
-REST_S = 15
+REST_S = 10
 """About what a case takes besides its fault phase."""
 
 

@@ -107,6 +107,6 @@ def test_the_predictor_comes_back_by_itself_when_its_line_is_dead_or_cut(
     """With a keep-alive of half a minute a dead line goes unnoticed for a minute, and this waits half of that."""
     with path.broker.connect("monitor") as watching, path.broker.connect("simulator") as fan:
         watching.subscribe("fan/anomaly/1")
-        assert fault(path.proxy) == 1
+        assert fault(path.proxy) >= 1
         fan.publish("fan/messages/1", reading("1", seq=1, temperature=40, vibration=150, sound=48))
         assert watching.next(within_s=30).topic == "fan/anomaly/1"
