@@ -5,6 +5,7 @@ import json
 import random
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -66,13 +67,17 @@ class ScoringRequests:
             "--seed": str(bench.random.randrange(2**31)),
             "--mode": "all",
         }
-        done = subprocess.run(
-            [*command, *(word for option in options.items() for word in option)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_SCHEMATHESIS_S,
-        )
+        with (
+            tempfile.TemporaryDirectory() as folder
+        ):  # it remembers what it found, in the folder where it runs
+            done = subprocess.run(
+                [*command, *(word for option in options.items() for word in option)],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_SCHEMATHESIS_S,
+            )
         bench.expect(done.returncode == 0, f"schemathesis: {(done.stdout + done.stderr)[-1500:]}")
         generated = [line.strip() for line in done.stdout.splitlines() if "generated" in line]
         bench.figures["schemathesis"] = generated[-1] if generated else f"exit {done.returncode}"
