@@ -51,6 +51,7 @@ def docker(*arguments: str, check: bool = True, timeout_s: float = 600) -> subpr
 
 def kill(pid: int) -> None:
     """SIGKILL to a process of a container. Not ``docker kill``, which counts as a wish that it stay down."""
+    assert pid > 0, "0 would be this very command's own group"
     number = ("python", "-c", f"import os; os.kill({pid}, 9)")
     docker("run", "--rm", "--pid", "host", "--network", "none", "python:3.13-slim", *number)
 

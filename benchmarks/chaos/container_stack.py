@@ -36,10 +36,14 @@ class ContainerStack:
     def __init__(self) -> None:
         self._stack = Stack()
         self._passwords: dict[str, str] = {}
+        self._killed: dict[Part, int] = {}
 
     def kill(self, part: Part) -> None:
         """SIGKILL to its first process, with which the container ends."""
-        kill(self._state(part)["Pid"])
+        self._killed[part] = process = wait_until(
+            lambda: self.process_of(part), within_s=_BACK_WITHIN_S, what=f"{part} to run"
+        )
+        kill(process)
 
     def start(self, part: Part, *, wait: bool = True) -> None:
         """Wait until the engine has it running again; a broker also until it answers."""
@@ -47,8 +51,11 @@ class ContainerStack:
             raise LeftOut("docker-compose.yml starts one predictor")
         if not wait:
             return
+        ended = self._killed.get(part)
         wait_until(
-            lambda: self.process_of(part) is not None, within_s=_BACK_WITHIN_S, what=f"{part} to run again"
+            lambda: self.process_of(part) not in {None, ended},
+            within_s=_BACK_WITHIN_S,
+            what=f"{part} to run again",
         )
         if part is Part.MOSQUITTO:
             wait_until(
