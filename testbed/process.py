@@ -159,6 +159,11 @@ class ServerProcess:
         """Whether the process lives."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was started and has ended by itself; wait_ended() takes note of that."""
+        return self._process is not None and self._process.poll() is not None
+
     def wait_ended(self, within_s: float = START_WITHIN_S) -> int:
         """Waits until it ends by itself; its exit status."""
         status = self._running().wait(within_s)

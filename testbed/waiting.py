@@ -43,7 +43,7 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def port_answers(port: int) -> bool:
-    """Whether somebody accepts connections on that loopback port."""
-    with socket.create_connection(("127.0.0.1", port), timeout=1):
+def port_answers(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether somebody accepts connections on that port of this machine."""
+    with socket.create_connection((host, port), timeout=1):
         return True
