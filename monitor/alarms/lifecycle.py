@@ -19,6 +19,7 @@ from monitor.findings import Contribution, Finding, FindingKind
 
 HIDDEN = frozenset({AlarmState.SHELVED, AlarmState.SUPPRESSED, AlarmState.OUT_OF_SERVICE})
 UNANSWERED = frozenset({AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED, AlarmState.LATCHED_UNACKNOWLEDGED})
+_NOT_SHELVED = frozenset({AlarmState.NORMAL, AlarmState.SUPPRESSED, AlarmState.OUT_OF_SERVICE})
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 
@@ -121,6 +122,18 @@ class Record:
             self.acknowledged_by is not None,
             self.since,
         )
+
+    def possible_actions(self) -> tuple[str, ...]:
+        """What a person may do with it now, by the name of the step."""
+        at_hand = {
+            "acknowledge": self.state in UNANSWERED,
+            "reset": self.state is AlarmState.LATCHED_ACKNOWLEDGED,
+            "close": self.open,
+            "shelve": self.state not in _NOT_SHELVED,
+            "unshelve": self.shelf is not None,
+            "return_to_service": self.out_of_service_by is not None,
+        }
+        return tuple(name for name, possible in at_hand.items() if possible)
 
     @property
     def trivial(self) -> bool:
@@ -229,7 +242,7 @@ class DeviceAlarms:
             self.advance(self.now)  # a delay of zero is over
         self._forget_trivial()
 
-    def set_stopped(self, stopped: bool, at: datetime) -> None:  # noqa: FBT001 - it is the fact itself
+    def set_stopped(self, stopped: bool, at: datetime) -> None:
         """The machine stands still, as planned, or runs again."""
         self.advance(at)
         if stopped != self.stopped:
@@ -301,7 +314,7 @@ class DeviceAlarms:
                 f"shelving until {until:%Y-%m-%d %H:%M:%S} is not possible: expected a time from now on, "
                 f"at most {self.policy.longest_shelf} ahead"
             )
-        if record.state in {AlarmState.NORMAL, AlarmState.SUPPRESSED, AlarmState.OUT_OF_SERVICE}:
+        if record.state in _NOT_SHELVED:
             raise NotPossible(self._cannot("be shelved", record))
         record.shelf = Shelf(until, who)
         self._answered(record, Cause.SHELVED, who)
@@ -406,9 +419,7 @@ class DeviceAlarms:
         for record in list(self.records.values()):
             self._settle(record, Cause.SUPPRESSED)
 
-    def _settle(
-        self, record: Record, cause: Cause, who: str | None = None, *, always: bool = False
-    ) -> None:
+    def _settle(self, record: Record, cause: Cause, who: str | None = None, *, always: bool = False) -> None:
         """Read the state off the facts, and write a change down; always, if something happened below the state."""
         suppressed_by = tuple(self._suppressions(record))
         if suppressed_by != record.suppressed_by:

@@ -94,7 +94,7 @@ class AlarmPolicy:
         longest_shelf: Nothing is put aside for longer; without an end a shelf is where alarms are forgotten.
         work_orders: Whether drafts of work orders are sent.
         work_order_cooldown: At most one draft for a device in this time.
-        notifications: Whether people are told by message.
+        destinations: To how many destinations of notifications people's calls go.
         notified: The least urgent priority that people are told of.
 
     Raises:
@@ -105,7 +105,7 @@ class AlarmPolicy:
     longest_shelf: timedelta = timedelta(days=7)
     work_orders: bool = False
     work_order_cooldown: timedelta = timedelta(days=1)
-    notifications: bool = False
+    destinations: int = 0
     notified: AlarmPriority = AlarmPriority.MEDIUM
 
     def __post_init__(self) -> None:
