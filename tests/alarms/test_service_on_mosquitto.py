@@ -1,4 +1,4 @@
-"""The running alarms on a real broker: retained, in order, through a broker that goes away and a service that is killed."""
+"""The running alarms on a real broker: retained, in order, through an outage of the broker and a kill."""
 
 import os
 import queue
@@ -41,7 +41,7 @@ def find(device: str, kind: FindingKind = FindingKind.MACHINE_FAULT, present: bo
 def next_alarm(watcher: Connection) -> tuple[Alarm, bool]:
     message = watcher.next()
     assert message.qos == 1
-    return Alarm.from_json(message.payload), message.retain
+    return Alarm.from_json(bytes(message.payload)), message.retain
 
 
 def served(settings: AlarmSettings, connection: Connection) -> AlarmService:
@@ -89,27 +89,29 @@ def test_a_delay_that_is_over_is_published_though_nobody_says_anything(
 def test_what_happens_while_the_broker_is_away_comes_in_order_when_it_is_back(
     settings: AlarmSettings, new_site: Callable[[], Site]
 ) -> None:
-    with Mosquitto(new_site()) as broker:
-        with broker.connect("monitor", client_id="own", clean_start=False, session_expiry_s=600) as own:
-            service = served(settings, own)
-            service.start()
-            broker.kill()
-            assert own.disconnected.wait(20)
-            for number in range(300):
-                service.desk.on_findings([find("away", present=number % 2 == 0)])
-                for alarm in service.desk.active():
-                    assert alarm.alarm_id
-                    service.desk.acknowledge(alarm.alarm_id, "Anna")
-            broker.start()
-            with broker.connect("telegraf") as watcher:
-                watcher.subscribe("fan/alarms/away")
-                got: list[Alarm] = []
-                while not got or got[-1].state is not AlarmState.NORMAL or got[-1].seq < 450:
-                    got.append(next_alarm(watcher)[0])
-            numbers = [alarm.seq for alarm in got]
-            assert numbers == sorted(numbers), "an older alarm came after a newer one"
-            wait_until(lambda: waiting(settings) == 0, within_s=20, what="an empty outbox")
-            service.stop()
+    with (
+        Mosquitto(new_site()) as broker,
+        broker.connect("monitor", client_id="own", clean_start=False, session_expiry_s=600) as own,
+    ):
+        service = served(settings, own)
+        service.start()
+        broker.kill()
+        assert own.disconnected.wait(20)
+        for number in range(300):
+            service.desk.on_findings([find("away", present=number % 2 == 0)])
+            for alarm in service.desk.active():
+                assert alarm.alarm_id
+                service.desk.acknowledge(alarm.alarm_id, "Anna")
+        broker.start()
+        with broker.connect("telegraf") as watcher:
+            watcher.subscribe("fan/alarms/away")
+            got: list[Alarm] = []
+            while not got or got[-1].state is not AlarmState.NORMAL or got[-1].seq < 450:
+                got.append(next_alarm(watcher)[0])
+        numbers = [alarm.seq for alarm in got]
+        assert numbers == sorted(numbers), "an older alarm came after a newer one"
+        wait_until(lambda: waiting(settings) == 0, within_s=20, what="an empty outbox")
+        service.stop()
 
 
 def test_what_was_committed_and_not_published_goes_out_after_a_kill(
@@ -122,10 +124,12 @@ def test_what_was_committed_and_not_published_goes_out_after_a_kill(
         "from monitor.alarms.desk import AlarmDesk\n"
         "from monitor.alarms.settings import AlarmSettings\n"
         "from monitor.clock import SystemClock\n"
-        "from tests.alarms.test_service_on_mosquitto import find\n"
+        "from datetime import UTC, datetime\n"
+        "from monitor.findings import Finding, FindingKind\n"
         "settings = AlarmSettings.read()\n"
         "desk = AlarmDesk(AlarmDatabase(settings.alarm_file), settings.policy(), SystemClock())\n"
-        "desk.on_findings([find('killed')])\n"
+        "now = datetime.now(UTC)\n"
+        "desk.on_findings([Finding('killed', FindingKind.MACHINE_FAULT, True, now, 'it is so', 'look')])\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     ended = subprocess.run([sys.executable, "-c", code], timeout=60, check=False, env=os.environ)
