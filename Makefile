@@ -64,7 +64,7 @@ lint: .venv/.synced ## ruff, mypy strict, import rules
 .PHONY: test
 test: lint servers browser ## everything that needs no Docker, against the real servers
 	$(call say,tests)
-	@.venv/bin/pytest
+	@.venv/bin/pytest --numprocesses 3 --dist loadfile  # three on two cores: most of them wait for a server
 
 .PHONY: test-compose
 test-compose: .venv/.synced servers ## the real docker-compose.yml on a Docker engine

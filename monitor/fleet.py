@@ -16,6 +16,7 @@ from contract.rejection import Reason, Rejection
 from contract.timestamp import parse_timestamp
 from contract.verdict import Verdict
 from monitor.clock import Clock
+from monitor.loss_ledger import MAX_BOOTS, ROOM, Arrival, Losses, LossLedger, Number, number_of
 from monitor.window import Point, Window
 
 _MAX_SERVICES = 32
@@ -72,6 +73,7 @@ class DeviceView:
     model: str | None
     rejected: int
     refusal: Refusal | None
+    losses: Losses
     restarted: bool
     """Whether points holds everything there is, in place of what was told before."""
     points: tuple[Point, ...]
@@ -85,6 +87,8 @@ class FleetView:
     total: int
     counts: dict[State, int]
     services: dict[str, Literal["online", "offline"]]
+    losses: Losses
+    """Of every device since the start, those that are gone included."""
     devices: tuple[DeviceView, ...]
 
 
@@ -92,6 +96,7 @@ class FleetView:
 class _Device:
     device_id: str
     window: Window
+    ledger: LossLedger
     contact: float
     since: float
     state: State = State.NO_DATA
@@ -123,6 +128,8 @@ class Fleet:
         self._number = 0
         self._evicted = 0
         self._unattributed = 0
+        self._arrivals: Counter[Arrival] = Counter()
+        self._missing = 0
 
     @property
     def evicted(self) -> int:
@@ -144,6 +151,7 @@ class Fleet:
         with self._lock:
             device = self._heard(verdict.device_id)
             device.verdict_contact = device.contact
+            self._count(device, Number.of(verdict.boot_id, verdict.seq))
             self._bear_a_clock_set_back(device, measured)
             # A sensor ahead of our time is filed at its arrival: otherwise its next verdicts, once its clock is
             # right, would all count as older and hide behind the early one.
@@ -173,6 +181,7 @@ class Fleet:
                 return
             device = self._heard(rejection.device_id)
             device.rejected += 1
+            self._count(device, number_of(rejection))
             device.refusal = Refusal(rejection.reason, rejection.detail[:_MAX_DETAIL], self._clock.now())
             self._settle(device)
 
@@ -181,6 +190,12 @@ class Fleet:
         with self._lock:
             if service in self._services or len(self._services) < _MAX_SERVICES:
                 self._services[service] = status
+
+    def begin_anew(self) -> None:
+        """Verdicts may have passed by unheard: the ledgers must not take them for lost readings."""
+        with self._lock:
+            for device in self._devices.values():
+                device.ledger.begin_anew()
 
     def view(self, after: int = 0, points: int | None = None) -> FleetView:
         """What changed.
@@ -207,6 +222,21 @@ class Fleet:
             self._refresh()
             return self._counts()
 
+    def losses(self) -> Losses:
+        """What the ledgers say of all devices together, since the start."""
+        with self._lock:
+            return self._losses()
+
+    def losses_by_device(self) -> dict[str, Losses]:
+        """What the ledgers of the devices say of which readings are missing, the worst first."""
+        with self._lock:
+            lossy = [
+                (device_id, device.ledger.losses)
+                for device_id, device in self._devices.items()
+                if device.ledger.missing
+            ]
+        return dict(sorted(lossy, key=lambda each: (-each[1].missing, each[0])))
+
     def _heard(self, device_id: str) -> _Device:
         device = self._devices.get(device_id)
         if device is None:
@@ -220,6 +250,7 @@ class Fleet:
             device = self._devices[device_id] = _Device(
                 device_id,
                 Window(self._limits.window_points),
+                LossLedger(max(MAX_BOOTS, ROOM // self._limits.max_devices)),
                 contact=0.0,
                 since=self._clock.now(),
                 advanced=self._clock.elapsed(),
@@ -227,6 +258,14 @@ class Fleet:
             )
         device.contact = self._clock.elapsed()
         return device
+
+    def _count(self, device: _Device, number: Number | None) -> None:
+        before = device.ledger.missing
+        self._arrivals[device.ledger.take(number)] += 1
+        self._missing += device.ledger.missing - before
+
+    def _losses(self) -> Losses:
+        return Losses(dict(self._arrivals), self._missing)
 
     def _bear_a_clock_set_back(self, device: _Device, measured: float) -> None:
         """Start a new window when a device's clock was set back, else its present would look like its past.
@@ -283,6 +322,7 @@ class Fleet:
             total=len(self._devices),
             counts=self._counts(),
             services=dict(sorted(self._services.items())),
+            losses=self._losses(),
             devices=tuple(self._device_view(device, after, points) for device in devices),
         )
 
@@ -303,6 +343,7 @@ class Fleet:
             model=device.model,
             rejected=device.rejected,
             refusal=device.refusal,
+            losses=device.ledger.losses,
             restarted=restarted,
             points=tuple(fresh if points is None else fresh[-points:]),
         )

@@ -152,12 +152,19 @@ class Subscriber:
     # true. Those below therefore do next to nothing; the one that does more catches everything.
 
     def _on_connect(
-        self, client: mqtt.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object
+        self,
+        client: mqtt.Client,
+        _data: object,
+        flags: mqtt.ConnectFlags,
+        reason: ReasonCode,
+        _properties: object,
     ) -> None:
         if reason.is_failure:
             self._trouble = f"the broker refused the connection: {reason}"
             return
         self._progress = self._clock.elapsed()
+        if not flags.session_present:  # the broker has kept nothing for us while we were away
+            self._fleet.begin_anew()
         self._trouble = "connected, not subscribed yet"
         client.subscribe(
             [

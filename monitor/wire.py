@@ -4,6 +4,7 @@ from typing import Any
 
 from contract.bundle import ModelSignature
 from monitor.fleet import DeviceView, FleetView
+from monitor.loss_ledger import Arrival, Losses
 from monitor.window import Point
 
 
@@ -18,6 +19,7 @@ def fleet_body(
         "counts": {state.value: count for state, count in view.counts.items()},
         "broker_trouble": broker_trouble,
         "services": view.services,
+        "losses": _losses_body(view.losses),
         "signature": None if signature is None else signature.model_dump(include={"signals", "threshold"}),
         "fans": [_device_body(device) for device in view.devices],
     }
@@ -45,11 +47,17 @@ def _device_body(device: DeviceView) -> dict[str, Any]:
             "detail": device.refusal.detail,
             "received": _milliseconds(device.refusal.received),
         },
+        "losses": _losses_body(device.losses),
         "signals": names,
         "restarted": device.restarted,
         # Each point: number, time of measurement, fault, probability, then the signals in the order above.
         "points": [_point_body(point, names) for point in device.points],
     }
+
+
+def _losses_body(losses: Losses) -> dict[str, int]:
+    counts = {arrival.value: losses.of(arrival) for arrival in Arrival}
+    return {"received": losses.received, "missing": losses.missing, **counts}
 
 
 def _point_body(point: Point, names: tuple[str, ...]) -> list[float | int | None]:

@@ -116,7 +116,10 @@ class InfluxDB(ServerProcess):
             found[:] = self.points(measurement, device, policy=policy)
             return len(found) >= count
 
-        wait_until(enough, within_s=within_s, what=f"{count} points of {device} in {measurement}")
+        try:
+            wait_until(enough, within_s=within_s, what=f"{count} points of {device} in {measurement}")
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; {len(found)} were there") from None
         return found
 
     def write(self, lines: Sequence[str], *, user: str = "history", policy: str = "raw") -> requests.Response:

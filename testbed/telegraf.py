@@ -14,9 +14,6 @@ from testbed.waiting import free_port, wait_until
 CONFIGURATION = REPOSITORY / "telegraf" / "telegraf.conf"
 SCRIPT = REPOSITORY / "telegraf" / "reading.star"
 
-NEWER_THAN_THE_TESTS = '  max_reconnect_interval = "5s"\n'
-"""The one setting of the shipped file that 1.37.2, the newest that can be built here, does not know and refuses."""
-
 
 class Telegraf(ServerProcess):
     """The bridge between a broker and a database; variables name both, its secrets and its script.
@@ -45,15 +42,17 @@ class Telegraf(ServerProcess):
         self.influxdb = influxdb
         self._configuration = CONFIGURATION.read_text() if configuration is None else configuration
         self._naive_time_zone = naive_time_zone
-        self._metrics_urls = {"predictor": "", "inference": "", "monitor": ""} | (metrics_urls or {})
+        self._metrics_urls = {"predictor": "", "inference": "", "monitor": "", "history": ""} | (
+            metrics_urls or {}
+        )
         self.health_url = f"http://127.0.0.1:{free_port()}"
 
     def command(self) -> list[str]:
         """Telegraf with its file."""
         shutil.copy(SCRIPT, self.folder)
         file = self.folder / "telegraf.conf"
-        file.write_text(self._configuration.replace(NEWER_THAN_THE_TESTS, ""))
-        return [str(server_binary("telegraf")), "--config", str(file), "--strict-env-handling"]
+        file.write_text(self._configuration)
+        return [str(server_binary("telegraf")), "--config", str(file)]
 
     def environment(self) -> dict[str, str]:
         """This machine's places."""

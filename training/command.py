@@ -1,4 +1,4 @@
-"""The commands: generate a data set, train a bundle, evaluate one."""
+"""The commands: generate a data set, train a bundle or learn one without labels, evaluate one."""
 
 import sys
 from pathlib import Path
@@ -14,6 +14,7 @@ from contract.identity import MODEL_NAME_PATTERN
 app = typer.Typer(
     no_args_is_help=True,
     help="Data sets, the model, its evaluation.",
+    rich_markup_mode=None,  # it would take the brackets of a pattern for markup and swallow them
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
@@ -33,7 +34,11 @@ Seed = Annotated[
 ]
 
 
-@app.command()
+@app.command(
+    epilog="""\b
+Examples:
+  fanwatch generate --out fan.csv --rows 20000"""
+)
 def generate(
     out: Annotated[Path, typer.Option(help="The CSV file to write.")],
     rows: Rows = 20_000,
@@ -51,7 +56,12 @@ def generate(
     typer.echo(f"{out}: {data.source}, SHA-256 {data.digest}")
 
 
-@app.command()
+@app.command(
+    epilog="""\b
+Examples:
+  fanwatch train --overwrite                                   the committed model anew, on generated data
+  fanwatch train --data FILE.csv --out models/mine --version 2"""
+)
 def train(  # noqa: PLR0913, PLR0917 - each is an option of the command
     data: DataFile = None,
     rows: Rows = 120_000,
@@ -94,7 +104,56 @@ def train(  # noqa: PLR0913, PLR0917 - each is an option of the command
     typer.echo(f"bundle: {order.bundle}   report: {order.report}")
 
 
-@app.command()
+@app.command(
+    epilog="""\b
+Examples:
+  fanwatch learn --data recording.csv --machine pump.toml --out models/pump"""
+)
+def learn(
+    data: Annotated[Path, typer.Option(help="CSV file of the machine; no labels are needed.")],
+    machine: Annotated[
+        Path,
+        typer.Option(
+            help="TOML file that names the columns, their units and plausible ranges (see docs/skab.md)."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
+    version: Annotated[str, typer.Option(help="Of the model; verdicts carry it as NAME:VERSION.")] = "1",
+    overwrite: Overwrite = False,
+) -> None:
+    """Learn what a machine looks like when it is well, from the first rows of a recording, and write the bundle."""
+    from training.baseline import learn_baseline  # noqa: PLC0415
+    from training.bundle import check_target  # noqa: PLC0415
+    from training.recording import read_machine, read_recording  # noqa: PLC0415
+
+    try:
+        check_target(out, overwrite=overwrite)
+        described = read_machine(machine)
+        healthy = read_recording(data, described).signals[: described.healthy_rows]
+        baseline = learn_baseline(healthy, described.names)
+        from training.baseline_bundle import write_baseline_bundle  # noqa: PLC0415 - TensorFlow, not before an error
+
+        manifest = write_baseline_bundle(
+            out,
+            baseline,
+            healthy,
+            described.specifications,
+            name=described.name,
+            version=version,
+            overwrite=overwrite,
+        )
+    except ValueError as error:  # every one of these modules says what it expected by a kind of it
+        _fail(str(error))
+    typer.echo(f"{manifest.model_id}: learned from {len(healthy)} rows of {data}")
+    typer.echo(f"bundle: {out}")
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  fanwatch evaluate                                            the committed model, on generated data
+  fanwatch evaluate --data FILE.csv --report reports/mine"""
+)
 def evaluate(
     bundle: Annotated[Path, typer.Option(help="Folder of the bundle.")] = Path("models/fan"),
     data: DataFile = None,

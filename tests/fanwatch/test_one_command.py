@@ -54,6 +54,21 @@ def test_every_command_is_where_the_table_says(name: str) -> None:
     assert command.get_short_help_str()
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_every_command_shows_an_example_and_swallows_no_bracket(name: str) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-m", "fanwatch.cli", name, "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert f"fanwatch {name}" in answer.stdout.split("Example")[1]
+    if name == "train":
+        assert "^[a-z0-9]" in answer.stdout
+
+
 def test_a_command_that_is_not_there_gets_a_sentence() -> None:
     answer = subprocess.run(
         [sys.executable, "-m", "fanwatch.cli", "brake"],
@@ -77,6 +92,11 @@ def test_a_command_that_is_not_there_gets_a_sentence() -> None:
         ),
         (["demo"], "honcho", "fanwatch demo needs the extra demo (honcho is not installed)"),
         (["evaluate"], "pandas", "fanwatch evaluate needs the extra training (pandas is not installed)"),
+        (
+            ["evaluate", "skab", "--data", ".", "--out", "x"],
+            "tqdm",
+            "fanwatch evaluate skab needs the extra evaluation (tqdm is not installed)",
+        ),
         (["bench"], "psutil", "fanwatch bench runs in the environment of development (psutil is not"),
         (["--help"], "typer", "fanwatch needs one of its extras"),
     ],

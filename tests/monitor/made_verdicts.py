@@ -35,11 +35,14 @@ def verdict(
 
 
 def rejection(
-    device_id: str | None = "1", reason: Reason = Reason.OUT_OF_RANGE, detail: str = ""
+    device_id: str | None = "1",
+    reason: Reason = Reason.OUT_OF_RANGE,
+    detail: str = "",
+    payload: bytes = b"{}",
 ) -> Rejection:
     """A refusal of some reading."""
     return Rejection.of(
-        b"{}",
+        payload,
         topic="fan/messages",
         reason=reason,
         detail=detail or "vibration: got 9000, expected 0 to 1000",

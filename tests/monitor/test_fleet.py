@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from contract.rejection import Reason
 from contract.verdict import Verdict
 from monitor.fleet import DeviceView, Fleet, FleetLimits, State
+from monitor.loss_ledger import Arrival
 from tests.monitor.made_verdicts import rejection, verdict
 from tests.monitor.still_clock import StillClock
 
@@ -309,3 +310,49 @@ def test_the_services_are_known_by_their_newest_status() -> None:
     fleet.take_status("predictor", "online")
     fleet.take_status("predictor", "offline")
     assert fleet.view().services == {"predictor": "offline"}
+
+
+def test_a_verdict_and_a_refusal_both_answer_a_reading() -> None:
+    fleet, clock = new_fleet()
+    fleet.take_verdict(verdict(at=clock.now(), seq=1))
+    fleet.take_verdict(verdict(at=clock.now(), seq=3))
+    assert only(fleet).losses.missing == 1
+    fleet.take_rejection(rejection(payload=b'{"seq": 2, "bootID": "boot", "rotation": 1e9}'))
+    losses = only(fleet).losses
+    assert (losses.received, losses.missing, losses.of(Arrival.OUT_OF_ORDER)) == (3, 0, 1)
+
+
+def missing_by_device(fleet: Fleet) -> dict[str, int]:
+    return {device_id: losses.missing for device_id, losses in fleet.losses_by_device().items()}
+
+
+def test_the_losses_of_the_fleet_are_those_of_all_devices() -> None:
+    fleet, clock = new_fleet()
+    for device, seqs in {"1": (1, 2, 4), "2": (7, 9, 9), "3": (5, 6)}.items():
+        for seq in seqs:
+            fleet.take_verdict(verdict(device, at=clock.now(), seq=seq))
+    fleet.take_verdict(verdict("4", at=clock.now()))
+    total = fleet.losses()
+    assert (total.received, total.missing) == (9, 2)
+    assert (total.of(Arrival.DUPLICATE), total.of(Arrival.UNNUMBERED)) == (1, 1)
+    assert fleet.view().losses == total
+    assert missing_by_device(fleet) == {"1": 1, "2": 1}
+
+
+def test_the_losses_of_a_device_that_had_to_go_stay_in_those_of_the_fleet() -> None:
+    fleet, clock = new_fleet(dataclasses.replace(LIMITS, max_devices=1))
+    for device in ("1", "2"):
+        for seq in (1, 3):
+            fleet.take_verdict(verdict(device, at=clock.now(), seq=seq))
+    assert (fleet.losses().received, fleet.losses().missing) == (4, 2)
+    assert missing_by_device(fleet) == {"2": 1}
+
+
+def test_what_passed_while_nobody_listened_is_not_taken_for_lost() -> None:
+    fleet, clock = new_fleet()
+    for seq in (1, 3):
+        fleet.take_verdict(verdict(at=clock.now(), seq=seq))
+    fleet.begin_anew()
+    for seq in (500, 502):
+        fleet.take_verdict(verdict(at=clock.now(), seq=seq))
+    assert (only(fleet).losses.missing, fleet.losses().missing) == (2, 2)

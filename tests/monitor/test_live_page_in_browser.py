@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -25,13 +26,17 @@ class Stage:
         self.monitor = monitor
         self.predictor = predictor
         self.simulator = simulator
-        self._seq = 0
+        self._seqs: Counter[str] = Counter()
 
     def say(self, device_id: str, fault: Literal[0, 1] = 0, signals: dict[str, float] | None = None) -> None:
         """One verdict, measured now."""
-        self._seq += 1
-        made = verdict(device_id, at=time.time(), seq=self._seq, fault=fault, signals=signals)
+        self._seqs[device_id] += 1
+        made = verdict(device_id, at=time.time(), seq=self._seqs[device_id], fault=fault, signals=signals)
         self.predictor.publish(f"fan/anomaly/{device_id}", made.to_json())
+
+    def loses(self, device_id: str, readings: int) -> None:
+        """The next readings never come."""
+        self._seqs[device_id] += readings
 
     def breaks(self, device_id: str) -> None:
         """Enough faulty verdicts to make it a fault."""
@@ -156,6 +161,28 @@ def test_the_page_of_a_fan_draws_its_signals_and_lists_its_verdicts(browser: Bro
         stage.say("5", fault=1)
         expect(page.locator("#verdicts-body tr").first).to_contain_text("Fault")
         expect(page.get_by_role("img", name="Rotation over time, newest 430")).to_be_visible()
+
+
+def test_the_pages_say_calmly_how_many_readings_are_missing(browser: Browser, stage: Stage) -> None:
+    stage.six_fans()
+    with watched_page(browser, stage.monitor.url) as page:
+        page.goto("/")
+        losses = page.locator("#losses")
+        expect(losses).to_have_text("18 readings since the monitor started: none missing")
+        stage.loses("5", 1200)
+        stage.say("5")
+        expect(losses).to_have_text("19 readings since the monitor started: 1,200 missing")
+        expect(losses).to_have_attribute("data-missing", "true")
+        page.goto("/fan/5")
+        expect(losses).to_have_text("4 readings since the monitor started: 1,200 missing")
+        page.goto("/fan/4")
+        expect(losses).to_have_text("3 readings since the monitor started: none missing")
+        first_generation = verdict("old", at=time.time())
+        stage.predictor.publish("fan/anomaly", first_generation.to_json())
+        page.goto("/fan/old")
+        expect(losses).to_have_text(
+            "1 reading since the monitor started, without numbers that would tell what is missing"
+        )
 
 
 def test_what_comes_from_outside_stays_text(browser: Browser, stage: Stage) -> None:

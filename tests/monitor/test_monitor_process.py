@@ -1,6 +1,7 @@
 """The monitor as a process, at a real broker with the configuration that ships."""
 
 import json
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -133,6 +134,37 @@ def test_a_broker_that_is_away_makes_it_ill_and_a_broker_that_is_back_makes_it_w
         with broker.connect("predictor") as predictor:
             predictor.publish("fan/anomaly/back", verdict("back", at=1000.0).to_json())
         wait_fan(monitor, "back", lambda _: True)
+
+
+def test_neither_a_restart_nor_a_session_that_the_broker_lost_invents_missing_readings(
+    new_site: Callable[[], Site], tmp_path: Path
+) -> None:
+    def say(broker: Mosquitto, *seqs: int) -> None:
+        with broker.connect("predictor") as predictor:
+            for seq in seqs:
+                predictor.publish("fan/anomaly/5", verdict("5", at=1000.0 + seq, seq=seq).to_json())
+
+    def wait_losses(monitor: MonitorProcess, received: int) -> dict[str, int]:
+        losses: dict[str, int] = wait_fan(
+            monitor, "5", lambda found: bool(found["losses"]["received"] == received)
+        )["losses"]
+        return losses
+
+    with Mosquitto(new_site()) as broker, MonitorProcess(tmp_path / "monitor", broker) as monitor:
+        say(broker, 1, 3)
+        assert wait_losses(monitor, 2)["missing"] == 1
+        monitor.stop()
+        say(broker, 4, 5)
+        monitor.start()
+        say(broker, 7)
+        assert wait_losses(monitor, 1)["missing"] == 0
+        broker.kill()
+        shutil.rmtree(broker.folder / "data")
+        (broker.folder / "data").mkdir()
+        broker.start()
+        wait_until(lambda: monitor.log().count('"subscribed"') >= 2, within_s=20, what="a new subscription")
+        say(broker, 90, 92)
+        assert wait_losses(monitor, 3)["missing"] == 1
 
 
 def test_a_frozen_broker_makes_it_ill_although_the_connection_stands(

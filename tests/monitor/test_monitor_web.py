@@ -200,3 +200,36 @@ def test_the_metrics_count_devices_by_state(page: Served) -> None:
     states = {each.labels["state"]: each.value for each in families["fanwatch_monitor_devices"].samples}
     assert states == {"fault": 0, "silent": 0, "no_data": 0, "healthy": 1}
     assert "fanwatch_monitor_connected" in families
+
+
+def test_the_api_tells_the_ledger_of_a_device_and_of_all(page: Served) -> None:
+    for seq in (1, 4, 3, 3):
+        page.hear("5", seq)
+    page.hear("6", 1)
+    body = page.client.get("/api/fans/5").get_json()
+    five = {"received": 4, "missing": 1, "in_order": 2, "out_of_order": 1, "duplicate": 1}
+    none = {"undecided": 0, "unnumbered": 0}
+    assert body["fans"][0]["losses"] == five | none
+    assert body["losses"] == five | none | {"received": 5, "in_order": 3}
+
+
+def test_the_metrics_name_only_devices_that_miss_readings_and_of_those_the_worst_twenty(page: Served) -> None:
+    for number in range(1, 31):
+        page.hear(f"lossy-{number:02}", 0)
+        page.hear(f"lossy-{number:02}", number + 1)
+    for seq in range(3):
+        page.hear("whole", seq)
+    text = page.client.get("/metrics").text
+    families = {family.name: family.samples for family in text_string_to_metric_families(text)}
+    named = {
+        each.labels["deviceID"]: each.value for each in families["fanwatch_monitor_device_readings_missing"]
+    }
+    assert named == {f"lossy-{number:02}": number for number in range(11, 31)}
+    assert {
+        each.labels["deviceID"]: each.value for each in families["fanwatch_monitor_device_readings_received"]
+    } == dict.fromkeys(named, 2)
+    [missing] = families["fanwatch_monitor_readings_missing"]
+    [devices] = families["fanwatch_monitor_devices_missing_readings"]
+    assert (missing.value, devices.value) == (sum(range(1, 31)), 30)
+    arrivals = {each.labels["arrival"]: each.value for each in families["fanwatch_monitor_readings"]}
+    assert arrivals == {"in_order": 63, "out_of_order": 0, "duplicate": 0, "undecided": 0, "unnumbered": 0}

@@ -16,7 +16,7 @@ from testbed.mosquitto import Mosquitto
 from testbed.process import REPOSITORY, with_line, without_line
 from testbed.readings import now_ms, reading
 from testbed.site import Site
-from testbed.telegraf import CONFIGURATION, NEWER_THAN_THE_TESTS, Telegraf
+from testbed.telegraf import CONFIGURATION, Telegraf
 from testbed.waiting import wait_until
 
 
@@ -247,11 +247,6 @@ def test_the_built_telegraf_has_exactly_the_plugins_that_the_configuration_names
     text = CONFIGURATION.read_text()
     named = set(re.findall(r"^\[\[((?:inputs|outputs|processors|secretstores)\.\w+)\]\]", text, re.MULTILINE))
     named |= {f"parsers.{name}" for name in re.findall(r'data_format = "(\w+)"', text)}
-    script = (REPOSITORY / "tests" / "servers" / "install.sh").read_text()
+    script = (REPOSITORY / "testbed" / "install.sh").read_text()
     [built] = re.findall(r'^TELEGRAF_PLUGINS="([^"]*)"', script, re.MULTILINE)
     assert set(built.split()) == named
-
-
-def test_only_the_settings_that_the_tests_telegraf_does_not_know_are_left_out() -> None:
-    text = CONFIGURATION.read_text()
-    assert text.count(NEWER_THAN_THE_TESTS) == text.count("[[inputs.mqtt_consumer]]") == 5

@@ -35,7 +35,7 @@ def test_a_services_figures_are_stored_as_floats_under_its_name(
 ) -> None:
     site = new_site()
     configuration = CONFIGURATION.read_text().replace('interval = "5s"', 'interval = "1s"', 1)
-    urls = dict.fromkeys(["predictor", "inference", "monitor"], metrics_url)
+    urls = dict.fromkeys(["predictor", "inference", "monitor", "history"], metrics_url)
     with Mosquitto(site) as broker, InfluxDB(site) as database:
         database.prepare()
         with Telegraf(broker, database, configuration=configuration, metrics_urls=urls) as telegraf:
@@ -77,22 +77,27 @@ def test_no_figure_carries_the_name_of_the_container(
     assert tags - {"host"} <= {"service", "le", "topic"}
 
 
-def test_a_services_status_is_stored_under_its_name(
-    mosquitto: Mosquitto, influxdb: InfluxDB, telegraf: Telegraf
-) -> None:
-    last = 'SELECT LAST("online") FROM "service" GROUP BY "service"'
+def test_a_services_status_is_stored_under_its_name(new_site: Callable[[], Site]) -> None:
+    # A site of its own: on the shared broker lie the retained statuses of whatever other tests have run there.
+    site = new_site()
+    with Mosquitto(site) as broker, InfluxDB(site) as database:
+        database.prepare()
 
-    def online() -> dict[str, float]:
-        return {row["service"]: row["last"] for row in influxdb.query(last)}
+        def online() -> dict[str, float]:
+            rows = database.query('SELECT LAST("online") FROM "service" GROUP BY "service"')
+            return {row["service"]: row["last"] for row in rows}
 
-    with mosquitto.connect("monitor") as monitor, mosquitto.connect("predictor") as predictor:
-        monitor.publish("fan/status/monitor", '{"status":"online"}', retain=True)
-        predictor.publish("fan/status/predictor", "online", retain=True)  # not as the contract says: dropped
-        wait_until(lambda: online() == {"monitor": 1}, within_s=20, what="the monitor to be online")
-        monitor.publish("fan/status/monitor", '{"status":"offline"}', retain=True)
-        wait_until(lambda: online() == {"monitor": 0}, within_s=20, what="the monitor to be offline")
-        monitor.publish("fan/status/monitor", b"", retain=True)
-        predictor.publish("fan/status/predictor", b"", retain=True)
+        with (
+            Telegraf(broker, database),
+            broker.connect("monitor") as monitor,
+            broker.connect("predictor") as predictor,
+        ):
+            # Not as the contract says: dropped.
+            predictor.publish("fan/status/predictor", "online", retain=True)
+            monitor.publish("fan/status/monitor", '{"status":"online"}', retain=True)
+            wait_until(lambda: online() == {"monitor": 1}, within_s=20, what="the monitor to be online")
+            monitor.publish("fan/status/monitor", '{"status":"offline"}', retain=True)
+            wait_until(lambda: online() == {"monitor": 0}, within_s=20, what="the monitor to be offline")
 
 
 def test_the_brokers_own_figures_are_stored_as_numbers(

@@ -6,6 +6,7 @@ import { element, icon, setData, setText } from "./dom.js";
 import { age, displayName, duration, label, moment, number, percent, time, unit } from "./format.js";
 import { Feed } from "./feed.js";
 import { link } from "./link.js";
+import { showLosses } from "./losses.js";
 import { Machine } from "./machine.js";
 import { ScatterChart } from "./scatter-chart.js";
 import { STATES } from "./states.js";
@@ -52,6 +53,7 @@ function head() {
   setText(find("fact-contact"), age(machine.contactAge));
   setText(find("fact-rejected"), String(machine.rejected));
   setText(find("fact-model"), machine.model ?? "–");
+  showLosses(find("losses"), machine.losses);
   const notes = [];
   if (machine.behind_s > LATE_S && machine.state !== "silent") {
     notes.push(`These readings are ${duration(machine.behind_s)} old: a backlog, or a clock that is wrong.`);

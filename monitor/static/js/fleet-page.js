@@ -4,6 +4,7 @@ import { announce } from "./announcer.js";
 import { setData, setText } from "./dom.js";
 import { Feed } from "./feed.js";
 import { link } from "./link.js";
+import { showLosses } from "./losses.js";
 import { Machine } from "./machine.js";
 import { STATES } from "./states.js";
 import { onRepaint } from "./theme.js";
@@ -40,6 +41,7 @@ function take(body, fresh) {
     for (const tile of tiles.values()) tile.changed(body.signature);
   }
   summarise(body.counts);
+  showLosses(document.getElementById("losses"), body.losses);
   empty.hidden = body.total > 0 || body.broker_trouble !== null;
   return machines.size === body.total;
 }

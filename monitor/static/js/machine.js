@@ -22,7 +22,7 @@ export class Machine {
     this.#points = points.slice(-this.#limit);
     this.#contact = performance.now() - body.contact_age_s * 1000;
     for (const key of ["state", "since", "probability", "fault", "model", "rejected", "refusal", "signals", "behind_s",
-      "recent_verdicts", "recent_faults"]) {
+      "recent_verdicts", "recent_faults", "losses"]) {
       this[key] = body[key];
     }
   }
