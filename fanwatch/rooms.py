@@ -32,5 +32,8 @@ COMMANDS: dict[str, RoomCommand] = {
     "evaluate": RoomCommand(
         "training.command", "training", "Judge a bundle by recorded or generated readings."
     ),
+    "alarms": RoomCommand(
+        "monitor.alarms.command", "monitor", "Say how good the alarms are; export labels from closed ones."
+    ),
     "bench": RoomCommand("benchmarks.command", None, "Measure throughput and latency of the path."),
 }
