@@ -1,0 +1,51 @@
+"""Finding: what the diagnosis tells the alarms, when something is, or is no longer, the case with a device."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class FindingKind(StrEnum):
+    """What may be the matter, with the machine or with its sensor."""
+
+    MACHINE_FAULT = "machine_fault"
+    WEAR = "wear"
+    FLAT_LINE = "flat_line"
+    OUT_OF_RANGE = "out_of_range"
+    SPIKES = "spikes"
+    SILENCE = "silence"
+    CLOCK_SKEW = "clock_skew"
+
+    @property
+    def is_sensor_fault(self) -> bool:
+        """Whether the sensor is to blame, and the machine may be well."""
+        return self not in {FindingKind.MACHINE_FAULT, FindingKind.WEAR}
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What one signal has to do with a finding; the values are in its unit."""
+
+    signal: str
+    value: float
+    unit: str
+    usual_low: float
+    usual_high: float
+    share: float
+    """Share of the decision, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something is, or is no longer, the case with a device."""
+
+    device_id: str
+    kind: FindingKind
+    present: bool
+    at: datetime
+    """Since when, in UTC."""
+    why: str
+    """One sentence for a person."""
+    inspect: str
+    """What to look at; empty when there is nothing to look at."""
+    contributions: tuple[Contribution, ...] = ()
