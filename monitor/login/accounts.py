@@ -109,6 +109,8 @@ class Accounts:
                 f"name {name[:80]!r}: expected 1 to 64 letters, digits, spaces or . @ ' - _, "
                 "with a letter or a digit first"
             )
+        if self._run("SELECT name FROM account WHERE name = ?", (name,)):
+            return False
         row = (name, _hash(password), self._clock.now())
         return bool(self._change("INSERT OR IGNORE INTO account VALUES (?, ?, ?)", row))
 

@@ -190,7 +190,7 @@ class Gate:
             self._accounts.touch_session(current_user.token)
         if self.public_view or request.endpoint in _ALWAYS_OPEN or current_user.is_authenticated:
             return None
-        if request.method == "GET" and "text/html" in request.headers.get("Accept", ""):
+        if request.method == "GET" and not request.path.startswith("/api/"):
             return self.turn_to_login()
         return self.refuse(401, "sign in first, at /login")
 

@@ -16,7 +16,7 @@ export function kindWord(kind) {
 export function stateSentence(alarm) {
   const since = `since ${moment(alarm.since)}`;
   switch (alarm.state) {
-    case "unacknowledged": return `Not acknowledged ${since}.`;
+    case "unacknowledged": return "Nobody has acknowledged it.";
     case "acknowledged": return `Acknowledged by ${alarm.acknowledged_by} ${since}; the cause is still there.`;
     case "returned_unacknowledged": return `The cause is gone ${since}; nobody has acknowledged it.`;
     case "latched_unacknowledged": return `The cause is gone; held until it is acknowledged and reset, ${since}.`;
