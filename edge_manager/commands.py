@@ -9,10 +9,13 @@ from typing import Annotated
 
 import structlog
 import typer
+from prometheus_client import start_http_server
 
 from edge_manager.credentials import CREDENTIALS, Account, password_of, passwords_of
+from edge_manager.heartbeat import Heartbeat
 from edge_manager.history import History, HistoryState, health_problem
 from edge_manager.influxdb import InfluxDB, InfluxDBError
+from edge_manager.metrics import HistoryMetrics
 from edge_manager.secret_store import SecretStore
 from edge_manager.settings import HistorySettings, SetupSettings, secrets_dir
 from edge_manager.site_setup import prepare_broker, prepare_influxdb, prepare_secrets
@@ -96,27 +99,44 @@ def show(
 
 @app.command()
 def history() -> None:
-    """Keeps the downsampled history complete: computes late readings in, every night."""
+    """Keeps the downsampled history complete, and tells the age of the newest verdict on /metrics."""
     _configure_log()
     settings = HistorySettings(_secrets_dir=secrets_dir())
-    service = History(
-        InfluxDB(
+
+    def connect(timeout_s: float) -> InfluxDB:
+        return InfluxDB(
             str(settings.influxdb_url),
             settings.influxdb_username,
             settings.influxdb_password.get_secret_value(),
-            timeout_s=600,
-        ),
+            timeout_s=timeout_s,
+        )
+
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+    heartbeat = Heartbeat(connect(timeout_s=10), now)
+    service = History(
+        connect(timeout_s=600),
         read_statements((settings.schema_dir / "backfill.influxql").read_text()),
         settings.backfill_days,
         settings.history_state_file,
-        lambda: datetime.now(UTC),
+        now,
+        heartbeat,
     )
+    try:
+        start_http_server(settings.listen_port, settings.listen_host, HistoryMetrics(heartbeat).registry)
+    except OSError as error:
+        structlog.get_logger().error(
+            "port not free", host=settings.listen_host, port=settings.listen_port, error=str(error)
+        )
+        raise typer.Exit(1) from error
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
     service.serve(
         settings.backfill_cron,
         timedelta(seconds=settings.backfill_start_delay_s),
         timedelta(seconds=settings.history_check_interval_s),
+        timedelta(seconds=settings.heartbeat_interval_s),
     )
 
 

@@ -1,4 +1,4 @@
-"""The history service: the backfill at night and soon after a start, and what its health check reads."""
+"""The history service: the backfill at night and soon after a start, the heartbeat, and what its health check reads."""
 
 import json
 import threading
@@ -13,6 +13,7 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from edge_manager.backfill import backfill
+from edge_manager.heartbeat import Heartbeat
 from edge_manager.influxdb import InfluxDB, InfluxDBError
 
 __all__ = ["History", "HistoryState", "health_problem"]
@@ -54,7 +55,7 @@ def health_problem(state: HistoryState, now: datetime, check_interval: timedelta
 
 
 class History:
-    """Runs the backfill and keeps the state that the health check reads.
+    """Runs the backfill, keeps the heartbeat beating, and keeps the state that the health check reads.
 
     Args:
         influxdb: A connection that may read raw and write the history.
@@ -62,6 +63,7 @@ class History:
         days: How many days raw data is kept.
         state_file: Where the state is written.
         now: The clock.
+        heartbeat: Looked at on a connection of its own: a backfill may keep the other busy for minutes.
     """
 
     def __init__(
@@ -71,12 +73,14 @@ class History:
         days: int,
         state_file: Path,
         now: Callable[[], datetime],
+        heartbeat: Heartbeat,
     ) -> None:
         self._influxdb = influxdb
         self._statements = statements
         self._days = days
         self._state_file = state_file
         self._now = now
+        self._heartbeat = heartbeat
         self._state = HistoryState()
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -105,13 +109,16 @@ class History:
         self._note(backfilled_at=ended.isoformat(), backfill_error="")
         log.info("backfill done", statements=executed, seconds=round((ended - started).total_seconds(), 1))
 
-    def serve(self, cron: str, start_delay: timedelta, check_interval: timedelta) -> None:
+    def serve(
+        self, cron: str, start_delay: timedelta, check_interval: timedelta, heartbeat_interval: timedelta
+    ) -> None:
         """Works until stop() is called.
 
         Args:
             cron: When to run the backfill, a crontab line in UTC.
             start_delay: How long after the start the first backfill runs.
             check_interval: How often InfluxDB is asked whether it answers.
+            heartbeat_interval: How often the newest verdict is looked for.
 
         Raises:
             ValueError: The crontab line is none.
@@ -126,12 +133,14 @@ class History:
             misfire_grace_time=None,
         )
         scheduler.add_job(self.run_backfill, "date", run_date=self._now() + start_delay)
-        scheduler.add_job(
-            self.check,
-            IntervalTrigger(seconds=int(check_interval.total_seconds()) or 1, timezone="UTC"),
-            next_run_time=self._now(),
-            coalesce=True,
-        )
+        for job, interval in ((self.check, check_interval), (self._heartbeat.look, heartbeat_interval)):
+            scheduler.add_job(
+                job,
+                IntervalTrigger(seconds=int(interval.total_seconds()) or 1, timezone="UTC"),
+                next_run_time=self._now(),
+                coalesce=True,
+                max_instances=1,
+            )
         scheduler.start()
         log.info("history started", cron=cron, days=self._days)
         self._stopped.wait()

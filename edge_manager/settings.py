@@ -69,3 +69,12 @@ class HistorySettings(_InfluxDBSettings):
 
     history_check_interval_s: float = Field(default=30, gt=0)
     """Seconds between two checks that InfluxDB answers; health fails when three are missed."""
+
+    heartbeat_interval_s: float = Field(default=5, ge=1)
+    """Seconds between two looks for the newest verdict in InfluxDB; as often as Telegraf asks for its age."""
+
+    listen_host: str = "127.0.0.1"
+    """Address of /metrics."""
+
+    listen_port: int = Field(default=9103, ge=1, le=65535)
+    """Port of /metrics."""

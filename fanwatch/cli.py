@@ -1,6 +1,7 @@
 """``fanwatch``: one command for a person, made of the rooms' own."""
 
 import sys
+from itertools import pairwise
 
 from fanwatch.rooms import COMMANDS
 
@@ -21,9 +22,15 @@ def missing_extra(called: str | None, package: str) -> str:
     return f"fanwatch {called} needs the extra {extra} ({package} is not installed). {_how_to(extra)}"
 
 
+def called_command(arguments: list[str]) -> str | None:
+    """The command that is called, one or two words; None when there is none."""
+    pairs = [" ".join(words) for words in pairwise(arguments)]
+    return next((name for name in [*pairs, *arguments] if name in COMMANDS), None)
+
+
 def main() -> None:
     """Run the command line."""
-    called = next((word for word in sys.argv[1:] if word in COMMANDS), None)
+    called = called_command(sys.argv[1:])
     try:
         # Here and not above: without any extra there is no typer, and that shall be a sentence too.
         from fanwatch.group import app  # noqa: PLC0415

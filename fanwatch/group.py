@@ -28,7 +28,16 @@ class LazyGroup(TyperGroup):
             return None
         command = get_command(importlib.import_module(room.module).app)
         # An app with a single command is that command.
-        return command.commands[cmd_name] if isinstance(command, TyperGroup) else command
+        return (
+            command.commands[cmd_name.rsplit(maxsplit=1)[-1]] if isinstance(command, TyperGroup) else command
+        )
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - as above
+        """A name of two words goes before one of the first word alone."""
+        two = " ".join(args[:2])
+        if two in COMMANDS:
+            return two, self.get_command(ctx, two), args[2:]
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401, ARG002 - as above
         """Write the table."""

@@ -18,6 +18,8 @@ class RoomCommand:
     summary: str
 
 
+# A name of two words is a command below another: `fanwatch evaluate` judges a bundle, `fanwatch evaluate skab` this one
+# thing that belongs to another room.
 COMMANDS: dict[str, RoomCommand] = {
     "demo": RoomCommand("demo.command", "demo", "Run the whole stack on this machine, without Docker."),
     "simulate": RoomCommand(
@@ -29,6 +31,7 @@ COMMANDS: dict[str, RoomCommand] = {
         "training.command", "training", "Write a data set drawn from the known distributions."
     ),
     "train": RoomCommand("training.command", "training", "Train a model and write its bundle and report."),
+    "learn": RoomCommand("training.command", "training", "Write a bundle learned from a healthy machine."),
     "evaluate": RoomCommand(
         "training.command", "training", "Judge a bundle by recorded or generated readings."
     ),
@@ -36,5 +39,8 @@ COMMANDS: dict[str, RoomCommand] = {
         "monitor.alarms.command", "monitor", "Say how good the alarms are; export labels from closed ones."
     ),
     "people": RoomCommand("monitor.login.command", "monitor", "Say who may sign in to the live page."),
+    "evaluate skab": RoomCommand(
+        "evaluation.skab_command", "evaluation", "Judge the detection of faults by SKAB's recordings."
+    ),
     "bench": RoomCommand("benchmarks.command", None, "Measure throughput and latency of the path."),
 }

@@ -16,7 +16,7 @@ from contract.rejection import Reason, Rejection
 from contract.timestamp import parse_timestamp
 from contract.verdict import Verdict
 from monitor.clock import Clock
-from monitor.loss_ledger import Arrival, Losses, LossLedger, Number, number_of
+from monitor.loss_ledger import MAX_BOOTS, ROOM, Arrival, Losses, LossLedger, Number, number_of
 from monitor.window import Point, Window
 
 _MAX_SERVICES = 32
@@ -96,6 +96,7 @@ class FleetView:
 class _Device:
     device_id: str
     window: Window
+    ledger: LossLedger
     contact: float
     since: float
     state: State = State.NO_DATA
@@ -108,7 +109,6 @@ class _Device:
     model: str | None = None
     rejected: int = 0
     refusal: Refusal | None = field(default=None)
-    ledger: LossLedger = field(default_factory=LossLedger)
 
 
 class Fleet:
@@ -227,11 +227,15 @@ class Fleet:
         with self._lock:
             return self._losses()
 
-    def missing_by_device(self) -> dict[str, int]:
-        """The devices that miss readings, and how many each, the most first."""
+    def losses_by_device(self) -> dict[str, Losses]:
+        """What the ledgers of the devices say of which readings are missing, the worst first."""
         with self._lock:
-            missing = {name: device.ledger.missing for name, device in self._devices.items()}
-        return dict(sorted(((n, m) for n, m in missing.items() if m), key=lambda each: (-each[1], each[0])))
+            lossy = [
+                (device_id, device.ledger.losses)
+                for device_id, device in self._devices.items()
+                if device.ledger.missing
+            ]
+        return dict(sorted(lossy, key=lambda each: (-each[1].missing, each[0])))
 
     def _heard(self, device_id: str) -> _Device:
         device = self._devices.get(device_id)
@@ -246,6 +250,7 @@ class Fleet:
             device = self._devices[device_id] = _Device(
                 device_id,
                 Window(self._limits.window_points),
+                LossLedger(max(MAX_BOOTS, ROOM // self._limits.max_devices)),
                 contact=0.0,
                 since=self._clock.now(),
                 advanced=self._clock.elapsed(),

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from monitor.fleet import Fleet
-from monitor.loss_ledger import Arrival
+from monitor.loss_ledger import Arrival, Losses
 
 MAX_DEVICES_NAMED = 20
 """Devices whose missing readings are told one by one: those that miss most.
@@ -17,6 +17,13 @@ A label for each device would make a new series in InfluxDB for each, of 10,000 
 seconds, to say nearly always that nothing is missing. So the totals are metrics, and a device has a series of its own
 only while readings of it are missing and few miss more; the live page has the ledger of every device.
 """
+
+_OF_A_DEVICE: dict[str, Callable[[Losses], int]] = {
+    "received": lambda losses: losses.received,
+    "missing": lambda losses: losses.missing,
+    "out_of_order": lambda losses: losses.of(Arrival.OUT_OF_ORDER),
+    "duplicate": lambda losses: losses.of(Arrival.DUPLICATE),
+}
 
 
 class MonitorMetrics:
@@ -82,7 +89,7 @@ class _FleetCollector(Collector):
         yield from self._losses()
 
     def _losses(self) -> Iterable[Metric]:
-        losses, by_device = self._fleet.losses(), self._fleet.missing_by_device()
+        losses, by_device = self._fleet.losses(), self._fleet.losses_by_device()
         arrivals = CounterMetricFamily(
             "fanwatch_monitor_readings",
             "Readings whose verdict or refusal came, by how it came (monitor/loss_ledger.py).",
@@ -101,11 +108,13 @@ class _FleetCollector(Collector):
             "Devices of which readings are missing.",
             value=len(by_device),
         )
-        missing = GaugeMetricFamily(
-            "fanwatch_monitor_device_readings_missing",
-            f"Readings missing of one device; only the {MAX_DEVICES_NAMED} that miss most.",
-            labels=["deviceID"],
-        )
-        for device_id, count in islice(by_device.items(), MAX_DEVICES_NAMED):
-            missing.add_metric([device_id], count)
-        yield missing
+        worst = dict(islice(by_device.items(), MAX_DEVICES_NAMED))
+        for what, tell in _OF_A_DEVICE.items():
+            named = GaugeMetricFamily(
+                f"fanwatch_monitor_device_readings_{what}",
+                f"Readings of one device, {what.replace('_', ' ')}; only of the {MAX_DEVICES_NAMED} that miss most.",
+                labels=["deviceID"],
+            )
+            for device_id, losses_of_one in worst.items():
+                named.add_metric([device_id], tell(losses_of_one))
+            yield named

@@ -42,7 +42,9 @@ class Telegraf(ServerProcess):
         self.influxdb = influxdb
         self._configuration = CONFIGURATION.read_text() if configuration is None else configuration
         self._naive_time_zone = naive_time_zone
-        self._metrics_urls = {"predictor": "", "inference": "", "monitor": ""} | (metrics_urls or {})
+        self._metrics_urls = {"predictor": "", "inference": "", "monitor": "", "history": ""} | (
+            metrics_urls or {}
+        )
         self.health_url = f"http://127.0.0.1:{free_port()}"
 
     def command(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""The commands: generate a data set, train a bundle, evaluate one."""
+"""The commands: generate a data set, train a bundle or learn one without labels, evaluate one."""
 
 import sys
 from pathlib import Path
@@ -102,6 +102,50 @@ def train(  # noqa: PLR0913, PLR0917 - each is an option of the command
         _fail(str(error))
     typer.echo(result.table())
     typer.echo(f"bundle: {order.bundle}   report: {order.report}")
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  fanwatch learn --data recording.csv --machine pump.toml --out models/pump"""
+)
+def learn(
+    data: Annotated[Path, typer.Option(help="CSV file of the machine; no labels are needed.")],
+    machine: Annotated[
+        Path,
+        typer.Option(
+            help="TOML file that names the columns, their units and plausible ranges (see docs/skab.md)."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the bundle.")],
+    version: Annotated[str, typer.Option(help="Of the model; verdicts carry it as NAME:VERSION.")] = "1",
+    overwrite: Overwrite = False,
+) -> None:
+    """Learn what a machine looks like when it is well, from the first rows of a recording, and write the bundle."""
+    from training.baseline import learn_baseline  # noqa: PLC0415
+    from training.bundle import check_target  # noqa: PLC0415
+    from training.recording import read_machine, read_recording  # noqa: PLC0415
+
+    try:
+        check_target(out, overwrite=overwrite)
+        described = read_machine(machine)
+        healthy = read_recording(data, described).signals[: described.healthy_rows]
+        baseline = learn_baseline(healthy, described.names)
+        from training.baseline_bundle import write_baseline_bundle  # noqa: PLC0415 - TensorFlow, not before an error
+
+        manifest = write_baseline_bundle(
+            out,
+            baseline,
+            healthy,
+            described.specifications,
+            name=described.name,
+            version=version,
+            overwrite=overwrite,
+        )
+    except ValueError as error:  # every one of these modules says what it expected by a kind of it
+        _fail(str(error))
+    typer.echo(f"{manifest.model_id}: learned from {len(healthy)} rows of {data}")
+    typer.echo(f"bundle: {out}")
 
 
 @app.command(

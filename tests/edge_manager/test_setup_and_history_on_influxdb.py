@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge_manager.credentials import CREDENTIALS, Account, make_missing, passwords_of
+from edge_manager.heartbeat import Heartbeat
 from edge_manager.history import History, HistoryState, health_problem
 from edge_manager.influxdb import InfluxDB as Connection
 from edge_manager.influxdb import InfluxDBError
@@ -112,7 +113,8 @@ def test_a_server_that_never_comes_is_given_up_with_its_address() -> None:
 
 def _history(database: InfluxDB, folder: Path, now: datetime, days: int = 30) -> History:
     connection = Connection(database.url, "history", database.site.influxdb_password("history"))
-    return History(connection, STATEMENTS, days, folder / "history.json", lambda: now)
+    heartbeat = Heartbeat(connection, lambda: now)
+    return History(connection, STATEMENTS, days, folder / "history.json", lambda: now, heartbeat)
 
 
 def test_a_reading_that_came_days_late_is_in_the_history_after_the_night(
@@ -142,7 +144,10 @@ def test_the_service_checks_backfills_after_its_delay_and_stops_when_told(
 ) -> None:
     now = datetime.now(UTC)
     service = _history(database, tmp_path, now, days=2)
-    serving = threading.Thread(target=service.serve, args=("17 2 * * *", timedelta(), timedelta(seconds=30)))
+    half_a_minute = timedelta(seconds=30)
+    serving = threading.Thread(
+        target=service.serve, args=("17 2 * * *", timedelta(), half_a_minute, half_a_minute)
+    )
     serving.start()
     try:
         wait_until(lambda: _state(tmp_path).backfilled_at, within_s=30, what="the first backfill")
@@ -159,7 +164,9 @@ def test_a_backfill_that_fails_is_told_to_the_health_check_and_forgotten_when_th
 ) -> None:
     now = datetime.now(UTC)
     wrong = Connection(database.url, "history", "wrong")
-    failing = History(wrong, STATEMENTS, 2, tmp_path / "history.json", lambda: now)
+    failing = History(
+        wrong, STATEMENTS, 2, tmp_path / "history.json", lambda: now, Heartbeat(wrong, lambda: now)
+    )
     failing.check()
     failing.run_backfill()
     assert "authorization failed" in _state(tmp_path).backfill_error
@@ -171,4 +178,6 @@ def test_a_backfill_that_fails_is_told_to_the_health_check_and_forgotten_when_th
 
 def test_a_crontab_line_that_is_none_stops_the_start(database: InfluxDB, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"(?i)number of fields"):
-        _history(database, tmp_path, datetime.now(UTC)).serve("nightly", timedelta(), timedelta(seconds=30))
+        _history(database, tmp_path, datetime.now(UTC)).serve(
+            "nightly", timedelta(), *[timedelta(seconds=30)] * 2
+        )

@@ -92,6 +92,11 @@ def test_a_command_that_is_not_there_gets_a_sentence() -> None:
         ),
         (["demo"], "honcho", "fanwatch demo needs the extra demo (honcho is not installed)"),
         (["evaluate"], "pandas", "fanwatch evaluate needs the extra training (pandas is not installed)"),
+        (
+            ["evaluate", "skab", "--data", ".", "--out", "x"],
+            "tqdm",
+            "fanwatch evaluate skab needs the extra evaluation (tqdm is not installed)",
+        ),
         (["bench"], "psutil", "fanwatch bench runs in the environment of development (psutil is not"),
         (["--help"], "typer", "fanwatch needs one of its extras"),
     ],

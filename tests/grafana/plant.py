@@ -13,6 +13,10 @@ from typing import Any
 from prometheus_client import CollectorRegistry, start_http_server
 
 from contract.rejection import Reason
+from contract.verdict import Verdict
+from edge_manager.heartbeat import Heartbeat
+from edge_manager.influxdb import InfluxDB as InfluxDBConnection
+from edge_manager.metrics import HistoryMetrics
 from edge_manager.statements import fill_in, read_statements
 from inference.metrics import InferenceMetrics
 from monitor.clock import SystemClock
@@ -30,6 +34,8 @@ HEALTHY, BROKEN, SILENT, ODD_NAME = "1", "5", "3", "hall-2.fan_6"
 SIMILAR_NAME = "hall-2xfan_6"
 """What the dot of the odd name would match as well, were it not escaped."""
 FANS = (HEALTHY, SILENT, BROKEN, ODD_NAME, SIMILAR_NAME)
+LOSSY_SEQS = (0, 7, 4, 4, 5)
+"""What the monitor heard of the fan with the odd name: four are missing, two came late, one came twice."""
 
 MINUTES_AGO = 20
 STEP = timedelta(seconds=2)
@@ -52,13 +58,17 @@ def running_plant(site: Site) -> Iterator[InfluxDB]:
         broker = stack.enter_context(Mosquitto(site))
         database = stack.enter_context(InfluxDB(site))
         database.prepare()
-        urls = {name: _serve(registry, stack) for name, registry in _registries().items()}
         now = datetime.now(UTC)
+        password = database.site.influxdb_password("history")
+        # Its clock stands still, so that a slow run makes nothing older.
+        heartbeat = Heartbeat(InfluxDBConnection(database.url, "history", password), lambda: now)
+        urls = {name: _serve(registry, stack) for name, registry in _registries(heartbeat).items()}
         stack.enter_context(Telegraf(broker, database, metrics_urls=urls))
         _publish_statuses(broker)
         count = _publish_readings(broker, now)
         for measurement in ("telemetry", "anomaly"):
             _wait_stored(database, measurement, count)
+        heartbeat.look()
         _wait_services_and_broker(database)
         for measurement in ("service", "broker"):
             _write_the_past(database, measurement, now)
@@ -66,7 +76,7 @@ def running_plant(site: Site) -> Iterator[InfluxDB]:
         yield database
 
 
-def _registries() -> dict[str, CollectorRegistry]:
+def _registries(heartbeat: Heartbeat) -> dict[str, CollectorRegistry]:
     """The services' own metrics, so that a renamed one is found here and not by a dark panel."""
     predictor = PredictorMetrics()
     predictor.received.inc(10_000)
@@ -84,12 +94,18 @@ def _registries() -> dict[str, CollectorRegistry]:
         predictor.batch_readings.observe(20)
     inference = InferenceMetrics()
     inference.ready.set(1)
-    monitor = MonitorMetrics(Fleet(SystemClock(), FleetLimits()), lambda: 0.0)
+    fleet = Fleet(SystemClock(), FleetLimits())
+    for fan in FANS:
+        for seq in LOSSY_SEQS if fan == ODD_NAME else range(3):
+            said = verdict(fan, datetime.now(UTC), seq=seq, bootID="b")
+            fleet.take_verdict(Verdict.from_json(said.encode()))
+    monitor = MonitorMetrics(fleet, lambda: 0.0)
     monitor.connected.set(1)
     return {
         "predictor": predictor.registry,
         "inference": inference._registry,
         "monitor": monitor.registry,
+        "history": HistoryMetrics(heartbeat).registry,
     }
 
 
@@ -151,6 +167,7 @@ def _wait_services_and_broker(database: InfluxDB) -> None:
         ("service", "fanwatch_predictor_pending_readings"),
         ("service", "fanwatch_monitor_connected"),
         ("service", "fanwatch_inference_ready"),
+        ("service", "fanwatch_history_newest_verdict_age_seconds"),
         ("service", "online"),
         ("broker", "uptime"),
         ("broker", "publish_messages_dropped"),

@@ -15,6 +15,7 @@ from tests.grafana.alert_rules import evaluate, rule
 from tests.grafana.plant import BROKEN, HEALTHY, ODD_NAME, SILENT
 
 FAULT, QUIET = rule("fanwatch-fan-fault"), rule("fanwatch-fan-silent")
+HEARTBEAT = rule("fanwatch-heartbeat")
 DOWN, OFFLINE = rule("fanwatch-service-down"), rule("fanwatch-service-offline")
 BROKER_AWAY, DROPPED = rule("fanwatch-broker-away"), rule("fanwatch-broker-dropped")
 
@@ -23,6 +24,7 @@ HEARTBEATS = {
     "predictor": "fanwatch_predictor_pending_readings",
     "inference": "fanwatch_inference_ready",
     "monitor": "fanwatch_monitor_connected",
+    "history": "fanwatch_history_influxdb_answers",
 }
 
 
@@ -126,6 +128,45 @@ class TestFanSilent:
         assert outcome.of(deviceID=BROKEN) is False
 
 
+class TestHeartbeat:
+    @staticmethod
+    def ages(influxdb: InfluxDB, ages: dict[int, float]) -> None:
+        field = "fanwatch_history_newest_verdict_age_seconds"
+        write(influxdb, "service,service=history", {s: f"{field}={age}" for s, age in ages.items()})
+
+    def test_verdicts_that_are_seconds_old_are_fresh(self, influxdb: InfluxDB) -> None:
+        self.ages(influxdb, dict.fromkeys(range(-300, AHEAD_S, 5), 2.5))
+        assert evaluate(HEARTBEAT, influxdb).of() is False
+
+    def test_it_fires_when_the_newest_verdict_is_more_than_a_minute_old(self, influxdb: InfluxDB) -> None:
+        self.ages(influxdb, {s: 300.0 + s for s in range(-300, AHEAD_S, 5)})
+        assert evaluate(HEARTBEAT, influxdb).of() is True
+
+    def test_it_ends_when_a_fresh_one_is_stored(self, influxdb: InfluxDB) -> None:
+        self.ages(influxdb, {s: 3000.0 if s < -2 else 1.0 for s in range(-300, AHEAD_S)})
+        assert evaluate(HEARTBEAT, influxdb).of() is False
+
+    def test_it_fires_when_nobody_can_tell_because_nothing_was_ever_stored(self, influxdb: InfluxDB) -> None:
+        assert evaluate(HEARTBEAT, influxdb).firing == {}
+        assert HEARTBEAT["noDataState"] == "Alerting"
+
+    def test_it_fires_when_nobody_can_tell_any_more(self, influxdb: InfluxDB) -> None:
+        self.ages(influxdb, dict.fromkeys(range(-600, -120, 5), 2.5))
+        assert evaluate(HEARTBEAT, influxdb).firing == {}
+
+    def test_it_fires_when_there_are_verdicts_and_no_age_since_the_history_service_is_down(
+        self, influxdb: InfluxDB
+    ) -> None:
+        verdicts(influxdb, "sound", dict.fromkeys(range(-120, AHEAD_S), 0))
+        assert evaluate(HEARTBEAT, influxdb).firing == {}
+
+    def test_it_fires_when_influxdb_cannot_be_asked(self) -> None:
+        assert HEARTBEAT["execErrState"] == "Alerting"
+
+    def test_the_plant_has_a_fresh_verdict(self, plant: InfluxDB) -> None:
+        assert evaluate(HEARTBEAT, plant).of() is False
+
+
 class TestServiceDown:
     @pytest.mark.parametrize("stopped", HEARTBEATS)
     def test_the_service_that_stopped_answering_fires_and_the_others_do_not(
@@ -146,7 +187,7 @@ class TestServiceDown:
 
     def test_the_services_of_the_plant_answer(self, plant: InfluxDB) -> None:
         outcome = evaluate(DOWN, plant)
-        assert [outcome.of(service=service) for service in HEARTBEATS] == [False, False, False]
+        assert [outcome.of(service=service) for service in HEARTBEATS] == [False] * len(HEARTBEATS)
 
     def test_a_last_will_fires_and_a_return_ends_it(self, influxdb: InfluxDB) -> None:
         for service in ("predictor", "monitor", "simulator"):

@@ -8,7 +8,7 @@ import pytest
 from testbed.influxdb import InfluxDB, nanoseconds
 from tests.grafana.dashboard_files import PanelQuery, dashboards, panel_queries, panel_query
 from tests.grafana.interpolation import View
-from tests.grafana.plant import BROKEN, FANS, HEALTHY, ODD_NAME, SILENT, SIMILAR_NAME
+from tests.grafana.plant import BROKEN, FANS, HEALTHY, LOSSY_SEQS, ODD_NAME, SILENT, SIMILAR_NAME, STEP
 
 FLEET, FAN, SYSTEM = "fanwatch-fleet", "fanwatch-fan", "fanwatch-system"
 VARIABLES = {"history": "minute"}
@@ -213,3 +213,25 @@ class TestSystem:
         services = by_label(ask(plant, panel_query(SYSTEM, "Services on the broker")), "service")
         assert services == {"predictor": 1, "monitor": 1, "simulator": 1}
         assert only(ask(plant, panel_query(SYSTEM, "Dropped by the broker"))) == 0
+
+    def test_the_newest_verdict_is_as_old_as_the_last_step_of_the_plant(self, plant: InfluxDB) -> None:
+        age = only(ask(plant, panel_query(SYSTEM, "Age of the newest verdict")))
+        assert 0 <= age <= STEP.total_seconds()
+
+    def test_the_ledger_tells_what_was_received_and_what_is_missing_of_all_fans(
+        self, plant: InfluxDB
+    ) -> None:
+        told = {
+            query.target["alias"]: only(ask(plant, query))
+            for query in panel_queries()
+            if query.panel["title"] == "Ledger of readings"
+        }
+        whole = (len(FANS) - 1) * 3
+        wanted = {"received": whole + len(LOSSY_SEQS), "missing": 4, "out of order": 2, "twice": 1}
+        assert told == wanted
+
+    def test_only_a_fan_that_misses_readings_has_a_row(self, plant: InfluxDB) -> None:
+        [row] = ask(plant, panel_query(SYSTEM, "Fans that miss readings"))
+        told = {name: row[name] for name in ("deviceID", "missing", "received", "out of order", "twice")}
+        figures = {"missing": 4, "received": 5, "out of order": 2, "twice": 1}
+        assert told == {"deviceID": ODD_NAME, **figures}

@@ -322,6 +322,10 @@ def test_a_verdict_and_a_refusal_both_answer_a_reading() -> None:
     assert (losses.received, losses.missing, losses.of(Arrival.OUT_OF_ORDER)) == (3, 0, 1)
 
 
+def missing_by_device(fleet: Fleet) -> dict[str, int]:
+    return {device_id: losses.missing for device_id, losses in fleet.losses_by_device().items()}
+
+
 def test_the_losses_of_the_fleet_are_those_of_all_devices() -> None:
     fleet, clock = new_fleet()
     for device, seqs in {"1": (1, 2, 4), "2": (7, 9, 9), "3": (5, 6)}.items():
@@ -332,7 +336,7 @@ def test_the_losses_of_the_fleet_are_those_of_all_devices() -> None:
     assert (total.received, total.missing) == (9, 2)
     assert (total.of(Arrival.DUPLICATE), total.of(Arrival.UNNUMBERED)) == (1, 1)
     assert fleet.view().losses == total
-    assert fleet.missing_by_device() == {"1": 1, "2": 1}
+    assert missing_by_device(fleet) == {"1": 1, "2": 1}
 
 
 def test_the_losses_of_a_device_that_had_to_go_stay_in_those_of_the_fleet() -> None:
@@ -341,7 +345,7 @@ def test_the_losses_of_a_device_that_had_to_go_stay_in_those_of_the_fleet() -> N
         for seq in (1, 3):
             fleet.take_verdict(verdict(device, at=clock.now(), seq=seq))
     assert (fleet.losses().received, fleet.losses().missing) == (4, 2)
-    assert fleet.missing_by_device() == {"2": 1}
+    assert missing_by_device(fleet) == {"2": 1}
 
 
 def test_what_passed_while_nobody_listened_is_not_taken_for_lost() -> None:

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from contract.rejection import MAX_REJECTED_PAYLOAD_BYTES, Reason, Rejection
 from contract.timestamp import format_timestamp
-from monitor.loss_ledger import MAX_BOOTS, MAX_STRETCHES, Arrival, Losses, LossLedger, Number, number_of
+from monitor.loss_ledger import MAX_BOOTS, Arrival, Losses, LossLedger, Number, number_of
+
+MAX_STRETCHES = 32
 
 
 class NaiveLedger:
@@ -41,7 +43,7 @@ def numbers(*seqs: int, boot: str = "b") -> list[Number]:
 
 
 def ledger_of(*arrived: Number | None) -> LossLedger:
-    ledger = LossLedger()
+    ledger = LossLedger(MAX_STRETCHES)
     for number in arrived:
         ledger.take(number)
     return ledger
@@ -60,7 +62,7 @@ arrivals = st.lists(st.none() | st.builds(Number, few_boots, st.integers(0, 40))
 
 @given(arrivals)
 def test_it_agrees_with_a_ledger_that_keeps_every_number(arrived: list[Number | None]) -> None:
-    ledger, naive = LossLedger(), NaiveLedger()
+    ledger, naive = LossLedger(max_stretches=100), NaiveLedger()
     for number in arrived:
         assert ledger.take(number) == naive.take(number)
         assert ledger.missing == naive.missing
@@ -68,7 +70,7 @@ def test_it_agrees_with_a_ledger_that_keeps_every_number(arrived: list[Number | 
     assert ledger.losses.of(Arrival.UNDECIDED) == 0
 
 
-@given(arrivals, st.integers(1, 4))
+@given(arrivals, st.integers(MAX_BOOTS, 8))
 def test_where_memory_ends_missing_is_never_too_small_and_too_large_by_the_undecided_at_most(
     arrived: list[Number | None], max_stretches: int
 ) -> None:
@@ -169,10 +171,26 @@ def test_the_lowest_gap_becomes_final_when_there_are_too_many() -> None:
     assert ledger.take(Number("b", 1)) is Arrival.UNDECIDED
 
 
+def test_the_boot_that_was_silent_longest_gives_up_its_gaps_first() -> None:
+    ledger = LossLedger(max_stretches=4)
+    for number in (*numbers(0, 2, boot="old"), *numbers(0, 2, 4, boot="new")):
+        ledger.take(number)
+    assert ledger.take(Number("old", 1)) is Arrival.UNDECIDED
+    assert ledger.take(Number("new", 1)) is Arrival.OUT_OF_ORDER
+    assert ledger.missing == 2
+
+
+def test_two_predictors_that_take_turns_lose_nothing_however_far_one_falls_behind() -> None:
+    ledger = LossLedger(max_stretches=2000)
+    for number in (*numbers(*range(0, 3600, 2)), *numbers(*range(1, 3600, 2))):
+        ledger.take(number)
+    assert figures(ledger.losses) == {"in_order": 1801, "out_of_order": 1799, "received": 3600}
+
+
 def test_the_memory_of_a_device_is_bounded_whatever_it_sends() -> None:
     tracemalloc.start()
     try:
-        ledger = LossLedger()
+        ledger = LossLedger(MAX_STRETCHES)
         for seq in range(0, 20_000, 2):
             ledger.take(Number(f"boot-{seq % 7000}", 2**52 + seq))
         used, _ = tracemalloc.get_traced_memory()

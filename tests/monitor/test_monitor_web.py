@@ -240,6 +240,9 @@ def test_the_metrics_name_only_devices_that_miss_readings_and_of_those_the_worst
         each.labels["deviceID"]: each.value for each in families["fanwatch_monitor_device_readings_missing"]
     }
     assert named == {f"lossy-{number:02}": number for number in range(11, 31)}
+    assert {
+        each.labels["deviceID"]: each.value for each in families["fanwatch_monitor_device_readings_received"]
+    } == dict.fromkeys(named, 2)
     [missing] = families["fanwatch_monitor_readings_missing"]
     [devices] = families["fanwatch_monitor_devices_missing_readings"]
     assert (missing.value, devices.value) == (sum(range(1, 31)), 30)

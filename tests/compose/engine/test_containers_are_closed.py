@@ -10,7 +10,7 @@ from edge_manager.credentials import CREDENTIALS
 from tests.compose.engine.containers import BIND, PROJECT, Stack, docker, sign_in
 
 PUBLISHED = {"mosquitto": 1883, "monitor": 8080, "grafana": 3000}
-NOT_PUBLISHED = (8000, 8086, 9101, 9102, 8095)
+NOT_PUBLISHED = (8000, 8086, 9101, 9102, 9103, 8095)
 MEGABYTE = 1_000_000
 
 
