@@ -62,7 +62,7 @@ class Notifier:
         title, body = message(list(current.values()))
         urgent = any(call.priority == AlarmPriority.HIGH for call in current.values())
         kind = apprise.NotifyType.FAILURE if urgent else apprise.NotifyType.WARNING
-        if self._way.notify(body=body, title=title, notify_type=kind):
+        if self._way.notify(body, title, kind, body_format=apprise.NotifyFormat.TEXT):
             return Sent(arrived=tuple(current), obsolete=obsolete)
         return Sent(obsolete=obsolete, why_not="the destination did not take it")
 

@@ -183,14 +183,15 @@ def test_every_human_action_is_in_the_audit_log_and_a_refused_one_is_not(
     for refused in refusals:
         with pytest.raises(NotPossible):
             refused()
-    for unknown in (
+    unknowns: list[Callable[[], object]] = [
         lambda: desk.acknowledge(999, "Bo"),
         lambda: desk.close(999, "Bo", "real"),
         lambda: desk.cancel_maintenance(999, "Bo"),
-    ):
+    ]
+    for unknown in unknowns:
         with pytest.raises(NoSuchAlarm):
             unknown()
-    for wrong in (
+    mistakes: list[Callable[[], object]] = [
         lambda: desk.acknowledge(alarm_id, ""),
         lambda: desk.acknowledge(alarm_id, "a\nb"),
         lambda: desk.close(alarm_id, "Bo", "maybe"),
@@ -198,7 +199,8 @@ def test_every_human_action_is_in_the_audit_log_and_a_refused_one_is_not(
         lambda: desk.shelve(alarm_id, "Bo", datetime(2030, 1, 1)),  # noqa: DTZ001 - that is the point
         lambda: desk.plan_maintenance("6", "Bo", until, until),
         lambda: desk.take_out_of_service("5", "no such kind", "Bo"),
-    ):
+    ]
+    for wrong in mistakes:
         with pytest.raises(ValueError, match=r"expected|not a valid"):
             wrong()
     assert desk.audit_log() == written
