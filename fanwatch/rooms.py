@@ -32,5 +32,8 @@ COMMANDS: dict[str, RoomCommand] = {
     "evaluate": RoomCommand(
         "training.command", "training", "Judge a bundle by recorded or generated readings."
     ),
+    "backtest": RoomCommand(
+        "evaluation.command", "evaluation", "Say what would have alarmed on stored data, and how early."
+    ),
     "bench": RoomCommand("benchmarks.command", None, "Measure throughput and latency of the path."),
 }

@@ -79,6 +79,11 @@ class DeviceDiagnosis:
         self._held: tuple[float, float, tuple[float, ...]] | None = None
         """Log ratio, time and values of a reading that may be a spike: the next one tells."""
 
+    @property
+    def health(self) -> Health:
+        """What the evidence says of the machine."""
+        return self._health.health
+
     def status(self, now: float) -> Status:
         """Health, mode and what stands."""
         mode = None if self._mode is None else self._mode.mode
@@ -189,7 +194,8 @@ class DeviceDiagnosis:
             self._health.count(held[0], held[1], now, held[2], in_order=True)
         if repeated:  # the very same values are the same measurement, sent again
             return
-        if self._sensors.newest_may_be_spike:
+        # A machine known to be faulty needs no proof that it jumps; one known to be well gets the benefit of the
+        doubt. if self._sensors.newest_may_be_spike and self._health.health is not Health.FAULT:
             self._held = log_ratio, at, values
         else:
             self._health.count(log_ratio, at, now, values, in_order=True)

@@ -69,7 +69,8 @@ class WearEstimator:
         """The time left, or None where there is no trend.
 
         The signal that reaches its limit first decides. Those whose intervals overlap with its own may tell of one and
-        the same failure: of them the middle one is taken, so that neither the luckiest nor the unluckiest decides.
+        the same failure: of them the one is taken that has been straight for longest, for it rests on most. (The
+        narrowest would be the luckiest: its interval held the failure in 80 % of the study's cases, not in 90.)
         """
         found = []
         for index, middle, limit in self._limits:
@@ -83,10 +84,8 @@ class WearEstimator:
         if not found:
             return None
         first = min(found, key=lambda one: one.earliest + one.latest)
-        rivals = sorted(
-            (one for one in found if one.earliest <= first.latest), key=lambda one: one.earliest + one.latest
-        )
-        return rivals[(len(rivals) - 1) // 2]
+        rivals = [one for one in found if one.earliest <= first.latest]
+        return max(rivals, key=lambda one: one.points.span)
 
     def warns(self, estimate: TimeLeft, now: float) -> bool:
         """Whether it is near enough to tell somebody."""
