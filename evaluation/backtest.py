@@ -93,7 +93,7 @@ def run(
         probabilities = _by_model(model, recorded.signals)
 
         def score(rows: object) -> list[float]:
-            return litert_probabilities(model, np.asarray(rows, np.float64)).tolist()
+            return [float(p) for p in litert_probabilities(model, np.asarray(rows, np.float64))]
 
     alarms = replay(
         recorded,

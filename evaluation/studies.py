@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from evaluation.health_study import study_health
 from evaluation.study_plots import plot_delays, plot_wear
-from evaluation.wear_study import Life, WearFigures, false_warnings, study_wear
+from evaluation.wear_study import Life, Run, WearFigures, false_warnings, study_wear
 from training.fan import HEALTHY
 
 LIVES = (
@@ -49,7 +49,7 @@ def wear(
     """How true the time left is, and how early the warning; 200 fans of three lives, and 30 healthy device-days."""
     results = []
     for life in LIVES:
-        runs = []
+        runs: list[Run] = []
         for begin in tqdm(range(0, len(SEEDS), _PROGRESS_SEEDS), desc=life.name, unit_scale=_PROGRESS_SEEDS):
             runs += study_wear(life, SEEDS[begin : begin + _PROGRESS_SEEDS]).runs
         results.append(WearFigures(life, tuple(runs)))

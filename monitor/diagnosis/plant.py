@@ -161,8 +161,8 @@ class EvidenceSettings(_Table):
         default=1e-7,
         gt=0,
         lt=0.5,
-        description="Wald's beta: a faulty machine is called healthy. One faulty reading in eleven of a fan looks
-    healthy.", )
+        description="Wald's beta: a faulty machine is called healthy; one faulty reading in eleven of a fan looks so.",
+    )
     prior_fault: float = Field(
         default=0.5,
         gt=0,
