@@ -26,6 +26,8 @@ _LEAST_GAIN = 0.15
 _FEWEST_INDEPENDENT = 6
 _FEWEST_ROWS = 60
 _STEEPNESS = 8.0
+_SLOW_PARTS = 12
+_LEAST_SLOWNESS = 10
 
 
 class Detector(Protocol):
@@ -46,19 +48,29 @@ class UsualBand:
     Attributes:
         swing: [24, k], what is added in each hour of the day (UTC), in the signals' units; 0 without a daily swing.
         center: [k].
-        tolerance: [k], half the width of the band of the running mean.
+        tolerance: [k], half the width of the band of the running mean about the center.
+        pace: [k], half the width of the band of the running mean about the slow one.
         smoothing: Time constant of the running mean, in readings.
+        slow: Time constant of the slow one.
     """
 
     swing: Values
     center: Values
     tolerance: Values
+    pace: Values
     smoothing: float
+    slow: float
 
     def probabilities(self, times: Values, rows: Values) -> Values:
-        """0.5 where the furthest signal lies on the edge of its band, 0.9997 at twice its distance."""
-        smoothed = _running_mean(rows - _swing_at(self.swing, times), self.smoothing)
-        way = np.max(np.abs(smoothed - self.center) / self.tolerance, axis=1)
+        """0.5 where the furthest signal lies on the edge of a band, 0.9997 at twice its distance."""
+        steady = rows - _swing_at(self.swing, times)
+        way = np.zeros(len(rows))
+        for column, center, tolerance, pace in zip(
+            steady.T, self.center, self.tolerance, self.pace, strict=True
+        ):
+            fast, slow = _means(column, self.smoothing, self.slow, float(pace))
+            np.maximum(way, np.abs(fast - center) / tolerance, out=way)
+            np.maximum(way, np.abs(fast - slow) / pace, out=way)
         return np.asarray(0.5 * (1 + np.tanh(_STEEPNESS * (way - 1) / 2)))
 
 
@@ -71,19 +83,22 @@ def learn_usual_band(times: Values, rows: Values, settings: DetectorTable) -> Us
     complete = np.isfinite(rows).all(axis=1)
     times, rows = times[complete], rows[complete]
     if len(rows) < _FEWEST_ROWS:
-        raise NotEnoughHealth(
-            f"{len(rows)} complete healthy rows; expected at least {_FEWEST_ROWS} to learn from"
-        )
+        raise NotEnoughHealth(f"{len(rows)} complete healthy rows; expected at least {_FEWEST_ROWS} to learn from")
     swing = np.zeros((_HOURS, rows.shape[1]))
     if settings.time_of_day and times[-1] - times[0] >= _FEWEST_DAYS * _DAY_S:
         swing = _daily_swing(times, rows)
-    smoothed = _running_mean(rows - _swing_at(swing, times), settings.smoothing_readings)
-    center = np.median(smoothed, axis=0)
-    tolerance = [
-        _tolerance(column - middle, settings.chance / rows.shape[1])
-        for column, middle in zip(smoothed.T, center, strict=True)
-    ]
-    return UsualBand(swing, center, np.array(tolerance), settings.smoothing_readings)
+    slow_readings = max(_LEAST_SLOWNESS * settings.smoothing_readings, len(rows) / _SLOW_PARTS)
+    chance = settings.chance / (2 * rows.shape[1])
+    learned = []
+    for column in (rows - _swing_at(swing, times)).T:
+        fast, slow = _means(column, settings.smoothing_readings, slow_readings, float("inf"))
+        center = float(np.median(fast))
+        settled = len(fast) // _SLOW_PARTS
+        learned.append(
+            (center, _tolerance(fast - center, chance), _tolerance((fast - slow)[settled:], chance))
+        )
+    center, tolerance, pace = np.array(learned).T
+    return UsualBand(swing, center, tolerance, pace, settings.smoothing_readings, slow_readings)
 
 
 def _tolerance(deviations: Values, chance: float) -> float:
@@ -131,19 +146,24 @@ def _swing_at(swing: Values, times: Values) -> Values:
     return np.asarray(swing[lower % _HOURS] * (1 - part) + swing[(lower + 1) % _HOURS] * part)
 
 
-def _running_mean(rows: Values, constant: float) -> Values:
-    """Exponentially weighted running mean over rows [n, k]; a row with a gap keeps the mean before it."""
-    weight = 1 / constant
-    means = np.empty_like(rows)
-    for column in range(rows.shape[1]):
-        mean: float | None = None
-        out = []
-        for value in rows[:, column].tolist():
-            if value == value:  # noqa: PLR0124 - false for not a number
-                mean = value if mean is None else mean + weight * (value - mean)
-            out.append(mean if mean is not None else float("nan"))
-        means[:, column] = out
-    return np.nan_to_num(means, nan=0.0)
+def _means(values: Values, fast: float, slow: float, pace: float) -> tuple[Values, Values]:
+    """Two exponentially weighted running means of values [n]; a gap keeps the means before it.
+
+    While the fast mean is further than ``pace`` from the slow one, the slow one follows at a tenth of its rate: a
+    fault must not become what is usual, nor a step that stays an alarm for ever.
+    """
+    fast_weight, slow_weight = 1 / fast, 1 / slow
+    a = b = float("nan")
+    fast_out, slow_out = [], []
+    for value in values.tolist():
+        if value == value:  # noqa: PLR0124 - false for not a number
+            if a != a:  # noqa: PLR0124 - the first one
+                a = b = value
+            a += fast_weight * (value - a)
+            b += (slow_weight if -pace <= a - b <= pace else slow_weight / 10) * (value - b)
+        fast_out.append(a)
+        slow_out.append(b)
+    return np.nan_to_num(np.array(fast_out)), np.nan_to_num(np.array(slow_out))
 
 
 def natural_flatness(rows: Values) -> Sequence[int]:
