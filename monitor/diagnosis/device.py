@@ -183,7 +183,8 @@ class DeviceDiagnosis:
     def _weigh_running(self, log_ratio: float, at: float, now: float, values: tuple[float, ...]) -> None:
         was_spike = self._sensors.look_at(values, now)
         held, self._held = self._held, None
-        repeated, self._last = values == self._last, values
+        # One signal may well show the same number twice; several do so when a measurement is sent again.
+        repeated, self._last = len(values) > 1 and values == self._last, values
         if self._standing.values_are_doubtful:
             # What a broken sensor says of its machine is no evidence, neither way.
             self._health.restart()
@@ -192,7 +193,7 @@ class DeviceDiagnosis:
             self._wear.look_at(self.history, at, now)
         if held is not None and not was_spike:
             self._health.count(held[0], held[1], now, held[2], in_order=True)
-        if repeated:  # the very same values are the same measurement, sent again
+        if repeated:
             return
         # A machine known to be faulty needs no proof that it jumps; one known to be well gets the benefit of doubt.
         if self._sensors.newest_may_be_spike and self._health.health is not Health.FAULT:

@@ -8,7 +8,7 @@ from monitor.diagnosis.device import DeviceDiagnosis
 from monitor.diagnosis.evidence import Health
 from monitor.diagnosis.knowledge import Knowledge
 from monitor.diagnosis.plant import Plant
-from monitor.findings import FindingKind
+from monitor.findings import Finding, FindingKind
 from tests.diagnosis.told import Told, changes
 from tests.monitor.made_verdicts import rejection
 
@@ -134,7 +134,7 @@ def test_beyond_the_most_devices_the_longest_unheard_is_forgotten() -> None:
 def clocked(off_s: float, readings: int = 60, drift: float = 0.0) -> list[tuple[FindingKind, bool]]:
     """What is found of a device whose clock is off by so many seconds, and by so many more with each reading."""
     device = DeviceDiagnosis("1", Knowledge(Plant.read()))
-    found = []
+    found: list[Finding] = []
     for number in range(readings):
         now = 10_000 + 2.0 * number
         values = (600.0 + number % 50, 40.0 + number % 7 / 10, 150.0 + number % 4, 48.0 + number % 3 / 10)
@@ -156,7 +156,7 @@ def test_a_backlog_is_behind_and_no_skewed_clock() -> None:
 
 def test_a_clock_set_right_ends_the_skew() -> None:
     device = DeviceDiagnosis("1", Knowledge(Plant.read()))
-    found = []
+    found: list[Finding] = []
     for number in range(60):
         now = 10_000 + 2.0 * number
         off = 60 if number < 30 else 0
