@@ -100,7 +100,7 @@ class DetectorTable(_Table):
 
     smoothing_readings: float = Field(default=6, ge=1, description="Time constant of the running mean.")
     chance: float = Field(
-        default=1e-2,
+        default=3e-3,
         gt=0,
         lt=0.5,
         description="That a healthy machine's running mean leaves the tolerance at a moment taken by itself.",

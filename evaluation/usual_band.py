@@ -68,9 +68,11 @@ class UsualBand:
         for column, center, tolerance, pace in zip(
             steady.T, self.center, self.tolerance, self.pace, strict=True
         ):
-            fast, slow = _means(column, self.smoothing, self.slow, float(pace))
-            np.maximum(way, np.abs(fast - center) / tolerance, out=way)
-            np.maximum(way, np.abs(fast - slow) / pace, out=way)
+            fast, slow = _means(column - center, self.smoothing, self.slow, float(pace))
+            np.maximum(way, np.abs(fast) / tolerance, out=way)
+            # On its way back to the center a machine may be as quick as it likes.
+            leaving = np.abs(fast) > np.abs(slow)
+            np.maximum(way, leaving * np.abs(fast - slow) / pace, out=way)
         return np.asarray(0.5 * (1 + np.tanh(_STEEPNESS * (way - 1) / 2)))
 
 
@@ -83,7 +85,9 @@ def learn_usual_band(times: Values, rows: Values, settings: DetectorTable) -> Us
     complete = np.isfinite(rows).all(axis=1)
     times, rows = times[complete], rows[complete]
     if len(rows) < _FEWEST_ROWS:
-        raise NotEnoughHealth(f"{len(rows)} complete healthy rows; expected at least {_FEWEST_ROWS} to learn from")
+        raise NotEnoughHealth(
+            f"{len(rows)} complete healthy rows; expected at least {_FEWEST_ROWS} to learn from"
+        )
     swing = np.zeros((_HOURS, rows.shape[1]))
     if settings.time_of_day and times[-1] - times[0] >= _FEWEST_DAYS * _DAY_S:
         swing = _daily_swing(times, rows)
@@ -91,12 +95,10 @@ def learn_usual_band(times: Values, rows: Values, settings: DetectorTable) -> Us
     chance = settings.chance / (2 * rows.shape[1])
     learned = []
     for column in (rows - _swing_at(swing, times)).T:
-        fast, slow = _means(column, settings.smoothing_readings, slow_readings, float("inf"))
-        center = float(np.median(fast))
+        middle = float(np.median(column))
+        fast, slow = _means(column - middle, settings.smoothing_readings, slow_readings, float("inf"))
         settled = len(fast) // _SLOW_PARTS
-        learned.append(
-            (center, _tolerance(fast - center, chance), _tolerance((fast - slow)[settled:], chance))
-        )
+        learned.append((middle, _tolerance(fast, chance), _tolerance((fast - slow)[settled:], chance)))
     center, tolerance, pace = np.array(learned).T
     return UsualBand(swing, center, tolerance, pace, settings.smoothing_readings, slow_readings)
 
@@ -149,8 +151,8 @@ def _swing_at(swing: Values, times: Values) -> Values:
 def _means(values: Values, fast: float, slow: float, pace: float) -> tuple[Values, Values]:
     """Two exponentially weighted running means of values [n]; a gap keeps the means before it.
 
-    While the fast mean is further than ``pace`` from the slow one, the slow one follows at a tenth of its rate: a
-    fault must not become what is usual, nor a step that stays an alarm for ever.
+    While the fast mean leaves 0 and is further than ``pace`` from the slow one, the slow one follows at a tenth of its
+    rate: a fault must not become what is usual, nor a step that stays an alarm for ever.
     """
     fast_weight, slow_weight = 1 / fast, 1 / slow
     a = b = float("nan")
@@ -160,7 +162,8 @@ def _means(values: Values, fast: float, slow: float, pace: float) -> tuple[Value
             if a != a:  # noqa: PLR0124 - the first one
                 a = b = value
             a += fast_weight * (value - a)
-            b += (slow_weight if -pace <= a - b <= pace else slow_weight / 10) * (value - b)
+            far = abs(a - b) > pace and abs(a) > abs(b)
+            b += (slow_weight / 10 if far else slow_weight) * (value - b)
         fast_out.append(a)
         slow_out.append(b)
     return np.nan_to_num(np.array(fast_out)), np.nan_to_num(np.array(slow_out))
