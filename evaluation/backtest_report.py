@@ -9,7 +9,9 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from contract.timestamp import format_timestamp
@@ -27,6 +29,8 @@ _POINTS = 3000
 _COLOURS = {FindingKind.MACHINE_FAULT: ORANGE, FindingKind.WEAR: "#b8a300"}
 _SENSOR_COLOUR = "#7b5ea7"
 _KIND_ORDER = tuple(FindingKind)
+
+Values = npt.NDArray[np.float64]
 
 
 def write_report(folder: Path, result: Backtest, facts: dict[str, Any]) -> dict[str, Any]:
@@ -124,7 +128,11 @@ def _plot(path: Path, result: Backtest, index: int) -> None:
                 if alarm.kind is kind:
                     stop = end if alarm.cleared is None else alarm.cleared
                     lanes.plot(
-                        _moments(np.array([alarm.raised, stop])), [lane, lane], color=colour, linewidth=7
+                        _moments(np.array([alarm.raised, stop])),
+                        [lane, lane],
+                        color=colour,
+                        linewidth=7,
+                        solid_capstyle="butt",
                     )
                     lanes.plot(
                         _moments(np.array([alarm.raised])), [lane], color="black", marker="|", markersize=11
@@ -134,6 +142,9 @@ def _plot(path: Path, result: Backtest, index: int) -> None:
         if not kinds:
             lanes.text(0.5, 0.5, "no alarm", transform=lanes.transAxes, ha="center", va="center", color=GREY)
         _shade(lanes, result, index)
+        locator = AutoDateLocator()  # type: ignore[no-untyped-call]  # matplotlib leaves it out
+        lanes.xaxis.set_major_locator(locator)
+        lanes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
         figure.suptitle(f"{device}: {len(alarms)} alarms in {recorded.source}", fontsize=11)
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
@@ -155,13 +166,11 @@ def _shade(axes: Axes, result: Backtest, index: int) -> None:
             label = "_"
 
 
-def _moments(times: "np.typing.NDArray[np.float64]") -> "np.typing.NDArray[np.datetime64]":
+def _moments(times: Values) -> npt.NDArray[np.datetime64]:
     return (times * 1000).astype("datetime64[ms]")
 
 
-def _thinned(
-    times: "np.typing.NDArray[np.float64]", values: "np.typing.NDArray[np.float64]"
-) -> tuple["np.typing.NDArray[np.float64]", "np.typing.NDArray[np.float64]"]:
+def _thinned(times: Values, values: Values) -> tuple[Values, Values]:
     """Lowest and highest value of each slice, in order of time: what a line as narrow as a pixel shows anyway."""
     size = len(times) // _POINTS
     if size < 2:

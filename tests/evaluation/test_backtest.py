@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 
@@ -22,6 +23,8 @@ from training.fan import HEALTHY
 
 REPOSITORY = Path(__file__).parents[2]
 BUNDLE = REPOSITORY / "models/fan"
+
+Values = npt.NDArray[np.float64]
 
 
 def backtest(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -103,19 +106,19 @@ def fan_config(folder: Path, more: str = "") -> BacktestConfig:
     return BacktestConfig.read(file)
 
 
-def recorded_fan(rows: "np.typing.NDArray[np.float64]", times: "np.typing.NDArray[np.float64]") -> Recorded:
+def recorded_fan(rows: Values, times: Values) -> Recorded:
     return Recorded(
         "drawn", ("1",), np.zeros(len(rows), np.int64), times, rows, np.zeros(len(rows), np.int64)
     )
 
 
-def healthy_rows(count: int) -> "np.typing.NDArray[np.float64]":
+def healthy_rows(count: int) -> Values:
     chance = np.random.default_rng(5)
     return np.round(chance.uniform(HEALTHY.low, HEALTHY.high, (count, 4)), 1)
 
 
 def test_a_gap_in_the_recording_is_a_silence_from_the_moment_at_which_it_was_one(tmp_path: Path) -> None:
-    times = np.arange(200) * 2.0
+    times = np.arange(0.0, 400.0, 2.0)
     times[100:] += 500
     result = run(fan_config(tmp_path), recorded_fan(healthy_rows(200), times))
     [alarm] = result.alarms
@@ -128,7 +131,7 @@ def test_an_empty_cell_and_an_impossible_value_are_refused_as_the_predictor_woul
     rows = healthy_rows(200)
     rows[50:54, 1] = np.nan
     rows[100:104, 2] = 9000.0
-    result = run(fan_config(tmp_path), recorded_fan(rows, np.arange(200) * 2.0))
+    result = run(fan_config(tmp_path), recorded_fan(rows, np.arange(0.0, 400.0, 2.0)))
     assert [alarm.kind for alarm in result.alarms] == [FindingKind.OUT_OF_RANGE] * 2
     assert "temperature: no number" in result.alarms[0].why
     assert "vibration: got 9000, expected 0 to 1000" in result.alarms[1].why
@@ -257,13 +260,13 @@ def test_a_healthy_stretch_that_is_too_short_is_refused(tmp_path: Path) -> None:
 
 def test_what_wanders_gets_a_wider_tolerance_than_what_scatters_as_much_without_wandering() -> None:
     chance = np.random.default_rng(2)
-    still = chance.normal(size=3000)
-    wander = np.cumsum(chance.normal(size=3000))
-    wander *= still.std() / wander.std()
+    still: Values = chance.normal(size=3000)
+    walk: Values = np.cumsum(chance.normal(size=3000))
+    wander: Values = walk * float(still.std() / walk.std())
     settings = BacktestConfig.model_validate(
         {"data": {"time": "t"}, "signals": {"x": {}}, "healthy": {"first_rows": 60}}
     ).detector
-    times = np.arange(3000) * 300.0
+    times = np.arange(0.0, 900_000.0, 300.0)
     narrow = learn_usual_band(times, still[:, np.newaxis], settings)
     wide = learn_usual_band(times, wander[:, np.newaxis], settings)
     assert wide.tolerance[0] > 5 * narrow.tolerance[0]
