@@ -64,6 +64,11 @@ class Diagnosis:
     def __iter__(self) -> Iterator[DeviceDiagnosis]:
         return (watched.diagnosis for watched in self._devices.values())
 
+    @property
+    def next_deadline(self) -> float:
+        """When a tick may find something, by the clock's elapsed seconds; infinite when never."""
+        return self._deadlines[0][0] if self._deadlines else float("inf")
+
     def device(self, device_id: str) -> DeviceDiagnosis | None:
         """The diagnosis of one device, if it was ever heard."""
         watched = self._devices.get(device_id)

@@ -79,6 +79,11 @@ class DeviceDiagnosis:
         self._held: tuple[float, float, tuple[float, ...]] | None = None
         """Log ratio, time and values of a reading that may be a spike: the next one tells."""
 
+    @property
+    def health(self) -> Health:
+        """What the evidence says of the machine."""
+        return self._health.health
+
     def status(self, now: float) -> Status:
         """Health, mode and what stands."""
         mode = None if self._mode is None else self._mode.mode
@@ -178,7 +183,8 @@ class DeviceDiagnosis:
     def _weigh_running(self, log_ratio: float, at: float, now: float, values: tuple[float, ...]) -> None:
         was_spike = self._sensors.look_at(values, now)
         held, self._held = self._held, None
-        repeated, self._last = values == self._last, values
+        # One signal may well show the same number twice; several do so when a measurement is sent again.
+        repeated, self._last = len(values) > 1 and values == self._last, values
         if self._standing.values_are_doubtful:
             # What a broken sensor says of its machine is no evidence, neither way.
             self._health.restart()
@@ -187,9 +193,10 @@ class DeviceDiagnosis:
             self._wear.look_at(self.history, at, now)
         if held is not None and not was_spike:
             self._health.count(held[0], held[1], now, held[2], in_order=True)
-        if repeated:  # the very same values are the same measurement, sent again
+        if repeated:
             return
-        if self._sensors.newest_may_be_spike:
+        # Only a machine that is known to be well gets the benefit of the doubt.
+        if self._sensors.newest_may_be_spike and self._health.health is Health.HEALTHY:
             self._held = log_ratio, at, values
         else:
             self._health.count(log_ratio, at, now, values, in_order=True)

@@ -58,22 +58,26 @@ class Evidence:
         self._longest = settings.longest_run_readings
         self.health = Health.UNKNOWN
         self._sum = 0.0
-        self._count = 0
+        self._count = 0.0
 
     @property
     def in_doubt(self) -> bool:
         """Whether a test is under way that may change the state."""
         return self._count > 0
 
-    def take(self, log_ratio: float) -> bool:
-        """Weigh one independent reading; positive speaks for a fault.
+    def take(self, log_ratio: float, weight: float = 1.0) -> bool:
+        """Weigh one reading; a positive ratio speaks for a fault.
+
+        Args:
+            log_ratio: Of the reading.
+            weight: 1 for a reading that is independent of those before, less for one that says the same again.
 
         Returns:
             Whether the health has changed.
         """
         health = self.health
-        total = self._sum + log_ratio
-        self._count += 1
+        total = self._sum + log_ratio * weight
+        self._count += weight
         if health is Health.UNKNOWN:
             self._first_test(total)
         else:
@@ -98,7 +102,7 @@ class Evidence:
 
     def restart(self) -> None:
         """Forget the test under way, and keep the state."""
-        self._sum, self._count = 0.0, 0
+        self._sum, self._count = 0.0, 0.0
 
     def _decide(self, health: Health) -> None:
         self.health = health
@@ -110,4 +114,4 @@ class Evidence:
 
     def restore(self, state: list[Any]) -> None:
         """Take up a snapshot's state."""
-        self.health, self._sum, self._count = Health(state[0]), float(state[1]), int(state[2])
+        self.health, self._sum, self._count = Health(state[0]), float(state[1]), float(state[2])

@@ -41,16 +41,17 @@ class MachineHealth:
         """
         if at < self._decided:
             return
+        weight = 1.0
         if self._apart:
             if not in_order:
                 return
-            log_ratio *= min(1.0, (at - self._weighed) / self._apart)
+            weight = min(1.0, (at - self._weighed) / self._apart)
             self._weighed = at
         if log_ratio > 0 and values is not None:
             by = sum(map(excess, values, self._knowledge.signals))
             if self._worst is None or by >= self._worst[0]:
                 self._worst = by, values
-        if self._evidence.take(log_ratio):
+        if self._evidence.take(log_ratio, weight):
             self._decided = at
             self._tell(min(at, now), values)
         elif self._worst is not None and not self._evidence.in_doubt:

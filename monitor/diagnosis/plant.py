@@ -158,7 +158,10 @@ class EvidenceSettings(_Table):
         default=1e-6, gt=0, lt=0.5, description="Wald's alpha: a healthy machine is called faulty."
     )
     false_healthy_rate: float = Field(
-        default=1e-6, gt=0, lt=0.5, description="Wald's beta: a faulty machine is called healthy."
+        default=1e-7,
+        gt=0,
+        lt=0.5,
+        description="Wald's beta: a faulty machine is called healthy; one faulty reading in eleven of a fan looks so.",
     )
     prior_fault: float = Field(
         default=0.5,

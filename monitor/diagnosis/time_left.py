@@ -11,6 +11,7 @@ from monitor.diagnosis.robust_line import Line, fit
 _WINDOWS = (40, 32, 26, 20, 16, 12)
 _RECENT = 3
 _BEND_ERRORS = 1.5
+_LINE_AT_MOST = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ class WearEstimator:
         """The time left, or None where there is no trend.
 
         The signal that reaches its limit first decides. Those whose intervals overlap with its own may tell of one and
-        the same failure: of them the middle one is taken, so that neither the luckiest nor the unluckiest decides.
+        the same failure: of them the one is taken that has been straight for longest, for it rests on most. (The
+        narrowest would be the luckiest: its interval held the failure in 80 % of the study's cases, not in 90.)
         """
         found = []
         for index, middle, limit in self._limits:
@@ -83,10 +85,8 @@ class WearEstimator:
         if not found:
             return None
         first = min(found, key=lambda one: one.earliest + one.latest)
-        rivals = sorted(
-            (one for one in found if one.earliest <= first.latest), key=lambda one: one.earliest + one.latest
-        )
-        return rivals[(len(rivals) - 1) // 2]
+        rivals = [one for one in found if one.earliest <= first.latest]
+        return max(rivals, key=lambda one: one.points.span)
 
     def warns(self, estimate: TimeLeft, now: float) -> bool:
         """Whether it is near enough to tell somebody."""
@@ -111,6 +111,8 @@ class WearEstimator:
                 line = fit(points.times, points.values)
                 if line.chance >= settings.chance or line.slope * towards <= 0 or bends(points):
                     continue
+                if is_step(points, line):
+                    continue
                 crossing = line.crossing(limit, settings.confidence)
                 if crossing is None:
                     continue
@@ -133,6 +135,28 @@ def bends(points: Points) -> bool:
     time = sum(points.times[:old]) / old
     error = line.error_at(time) ** 2 + line.error_of_median(old) ** 2
     return median(off) ** 2 > _BEND_ERRORS**2 * error
+
+
+def is_step(points: Points, line: Line) -> bool:
+    """Whether one step from one level to another tells the points better than the line.
+
+    Told by the sum of the absolute distances, with the step wherever it fits best. A machine that broke wears no more,
+    so the line must be better by a fifth: of 40 simulated breaks 5 looked like wear without that, and none with it.
+    """
+    values = points.values
+    from_line = sum(abs(value - line.at(time)) for time, value in zip(points.times, values, strict=True))
+    eighth = max(2, len(values) // 8)
+    return any(
+        _scatter(values[:split]) + _scatter(values[split:]) <= from_line / _LINE_AT_MOST
+        for split in range(eighth, len(values) - eighth + 1)
+    )
+
+
+def _scatter(values: Sequence[float]) -> float:
+    """Sum of the absolute distances from the median: those of the upper half less those of the lower."""
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    return sum(ordered[-half:]) - sum(ordered[:half])
 
 
 def is_straight(values: Sequence[float], towards: float) -> bool:
