@@ -15,7 +15,7 @@ from monitor.clock import Clock
 from monitor.condition_watch import ConditionWatch
 from monitor.diagnosis.core import Diagnosis
 from monitor.diagnosis.knowledge import Knowledge
-from monitor.diagnosis.plant import DEFAULT_PLANT, Plant
+from monitor.diagnosis.plant import Plant
 from monitor.fleet import Fleet, FleetLimits
 from monitor.login.accounts import Accounts, SessionLife
 from monitor.login.settings import LoginSettings
@@ -65,7 +65,7 @@ class Monitor:
         self.alarms = AlarmService(
             all_settings.alarms, Topics(settings.topic_root), self.subscriber.connection, clock
         )
-        knowledge = Knowledge(Plant.read(settings.plant_file or DEFAULT_PLANT))
+        knowledge = Knowledge(Plant.read(settings.plant_file))
         diagnosis = Diagnosis(clock, knowledge, naive_time_zone=settings.naive_time_zone)
         self.watch = ConditionWatch(diagnosis, knowledge, self.alarms.desk, clock)
         self.subscriber.also_tell(self.watch)

@@ -33,11 +33,6 @@ class MonitorSettings(BaseSettings):
     naive_time_zone: ZoneInfo = Field(
         default=ZoneInfo("UTC"), description="Zone of a first-generation time, which names none."
     )
-    plant_file: Path | None = Field(
-        default=None,
-        description="What the plant knows of its machines: usual ranges, limits of wear, what to look at. Unset takes "
-        "monitor/plant.toml, which is a fan's; a copy of it is where to begin.",
-    )
     inference_url: str = Field(
         default="http://127.0.0.1:8000",
         description="Base URL of the scoring service, asked for units and threshold; "
