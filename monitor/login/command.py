@@ -11,8 +11,17 @@ if TYPE_CHECKING:
 
 # What these commands use is loaded by each of them: `fanwatch --help` must not wait for it.
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-people = typer.Typer(no_args_is_help=True, help="Who may sign in to the live page.")
+app = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
+people = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Who may sign in to the live page.",
+    epilog="""\b
+Examples:
+  fanwatch people add kim             asks for the password of kim, who may then sign in
+  fanwatch people password operator   a new one, also when the old one is forgotten
+  fanwatch people remove kim          ends every session of kim at once""",
+)
 app.add_typer(people, name="people")
 
 
