@@ -171,7 +171,6 @@ def test_the_page_of_a_fan_shows_how_it_breaks_and_why_it_alarms(
             wear_out(page, "2", 400)
             expect(page.locator("#trend-words")).to_contain_text("left", timeout=200_000)
             expect(page.locator(".alarm-kind")).to_have_count(2, timeout=120_000)
-            wait_points(live_page, "2", 40)
             with pictures(page, "live-page-fan.png"):
                 expect(page.locator(".chart canvas").first).to_be_visible()
             page.get_by_role("button", name="Mend").click()
@@ -205,7 +204,7 @@ def test_the_page_is_usable_on_a_phone_in_the_dark(browser: Browser, live_page: 
         with pictures(page, "live-page-phone-dark.png"):
             expect(page.locator("#alarm-badge")).to_be_visible()
         alarm.tap()
-        expect(page.locator("#answered")).to_contain_text("Acknowledged by operator")
+        expect(page.locator("#answered")).to_contain_text("Acknowledged by operator", timeout=15_000)
         page.goto("/")
         page.get_by_role("button", name="Mend Fan 5").tap()
         state(page, "5", "Healthy")
