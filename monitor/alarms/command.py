@@ -9,7 +9,15 @@ import typer
 # What these commands use is loaded by each of them: `fanwatch --help` must not wait for it.
 
 app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
-alarms = typer.Typer(no_args_is_help=True, help="How good the alarms are, and labels from closed ones.")
+alarms = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="How good the alarms are, and labels from closed ones.",
+    epilog="""\b
+Examples:
+  fanwatch alarms report --days 30    chattering, stale, flooding and the ten worst of a month
+  fanwatch alarms labels --help       what technicians found, for training""",
+)
 app.add_typer(alarms, name="alarms")
 
 

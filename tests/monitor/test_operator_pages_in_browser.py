@@ -245,6 +245,7 @@ def test_an_alarm_is_answered_by_keyboard_alone(browser: Browser, plant: Plant) 
     plant.breaks("6")
     with watched_page(browser, plant.monitor.url) as page:
         page.goto("/alarms")
+        expect(page.get_by_label("Name")).to_be_focused()
         page.keyboard.type(ACCOUNT)
         page.keyboard.press("Tab")
         page.keyboard.type(plant.password)
