@@ -45,5 +45,7 @@ COMMANDS: dict[str, RoomCommand] = {
     "backtest": RoomCommand(
         "evaluation.command", "evaluation", "Say what would have alarmed on stored data, and how early."
     ),
-    "bench": RoomCommand("benchmarks.command", None, "Measure throughput and latency of the path."),
+    "bench": RoomCommand(
+        "benchmarks.speed.command", None, "Measure speed, beside what could be used instead."
+    ),
 }
