@@ -79,6 +79,11 @@ bench: .venv/.synced servers ## throughput and latency of the path, beside a rel
 train: .venv/.synced ## train the fan model anew, on seeded generated data
 	@.venv/bin/fanwatch train
 
+.PHONY: studies
+studies: .venv/.synced ## how good the diagnosis is on simulated fans, into docs/studies
+	@.venv/bin/python -m evaluation.studies health
+	@.venv/bin/python -m evaluation.studies wear
+
 .PHONY: schema
 schema: .venv/.synced ## write docs/schema from the contract
 	@.venv/bin/python -m docs.generate_schema

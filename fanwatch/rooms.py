@@ -38,5 +38,8 @@ COMMANDS: dict[str, RoomCommand] = {
     "evaluate skab": RoomCommand(
         "evaluation.skab_command", "evaluation", "Judge the detection of faults by SKAB's recordings."
     ),
+    "backtest": RoomCommand(
+        "evaluation.command", "evaluation", "Say what would have alarmed on stored data, and how early."
+    ),
     "bench": RoomCommand("benchmarks.command", None, "Measure throughput and latency of the path."),
 }

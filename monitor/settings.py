@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from contract.identity import ModelName
+from monitor.diagnosis.plant import DEFAULT_PLANT
 
 DEFAULT_SECRETS_DIR = Path("/run/fanwatch")
 
@@ -55,6 +56,11 @@ class MonitorSettings(BaseSettings):
         default=(),
         description="Host names, comma-separated, under which the page may send commands; "
         "localhost and every IP address always may.",
+    )
+    plant_file: Path = Field(
+        default=DEFAULT_PLANT,
+        description="What the plant knows of its machines: usual ranges, limits of wear, what to look at, planned "
+        "maintenance, and the figures of the diagnosis.",
     )
     silent_after_s: float = Field(
         default=10, gt=0, description="A device without a verdict for so many seconds is shown as silent."
