@@ -41,5 +41,8 @@ COMMANDS: dict[str, RoomCommand] = {
     "backtest": RoomCommand(
         "evaluation.command", "evaluation", "Say what would have alarmed on stored data, and how early."
     ),
+    "alarms": RoomCommand(
+        "monitor.alarms.command", "monitor", "Say how good the alarms are; export labels from closed ones."
+    ),
     "bench": RoomCommand("benchmarks.command", None, "Measure throughput and latency of the path."),
 }
