@@ -44,5 +44,6 @@ COMMANDS: dict[str, RoomCommand] = {
     "alarms": RoomCommand(
         "monitor.alarms.command", "monitor", "Say how good the alarms are; export labels from closed ones."
     ),
+    "people": RoomCommand("monitor.login.command", "monitor", "Say who may sign in to the live page."),
     "bench": RoomCommand("benchmarks.command", None, "Measure throughput and latency of the path."),
 }

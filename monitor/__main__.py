@@ -7,15 +7,14 @@ from pydantic import ValidationError
 
 from monitor import logs
 from monitor.clock import SystemClock
-from monitor.server import MonitorServer
-from monitor.settings import MonitorSettings
+from monitor.server import AllSettings, MonitorServer
 
 
 def main() -> int:
     """Serve until SIGTERM; 2 when a setting is wrong."""
     log_config = logs.configure()
     try:
-        settings = MonitorSettings.read()
+        settings = AllSettings.read()
     except ValidationError as error:
         wrong = [
             {"setting": ".".join(str(part) for part in each["loc"]), "expected": each["msg"]}

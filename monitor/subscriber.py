@@ -22,6 +22,7 @@ from contract.status import OFFLINE, ONLINE, ServiceStatus
 from contract.topics import Topics
 from contract.verdict import Verdict
 from monitor.clock import Clock
+from monitor.condition_watch import ConditionWatch
 from monitor.fleet import Fleet
 from monitor.metrics import MonitorMetrics
 from monitor.settings import MonitorSettings
@@ -56,8 +57,18 @@ class Subscriber:
         self._trouble: str | None = "not connected yet"
         self._subscribed = False
         self._probe = threading.Lock()
+        self._watch: ConditionWatch | None = None
         self.metrics = MonitorMetrics(fleet, self.progress_age_s)
         self._client = self._make_client()
+
+    def also_tell(self, watch: ConditionWatch) -> None:
+        """Tell the diagnosis too of what arrives; before the start."""
+        self._watch = watch
+
+    @property
+    def connection(self) -> mqtt.Client:
+        """The connection to the broker, for others who publish."""
+        return self._client
 
     @property
     def trouble(self) -> str | None:
@@ -215,8 +226,13 @@ class Subscriber:
                 verdict = Verdict.from_json(payload)
                 self._fleet.take_verdict(verdict)
                 self._on_model(verdict.model)
+                if self._watch is not None:
+                    self._watch.take_verdict(verdict)
             elif kind == "rejected":
-                self._fleet.take_rejection(Rejection.model_validate_json(payload))
+                rejection = Rejection.model_validate_json(payload)
+                self._fleet.take_rejection(rejection)
+                if self._watch is not None:
+                    self._watch.take_rejection(rejection)
             elif payload:  # an empty retained message takes a status back
                 status = ServiceStatus.model_validate_json(payload)
                 self._fleet.take_status(topic.split("/")[2][:64], status.status)

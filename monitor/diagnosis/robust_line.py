@@ -19,7 +19,7 @@ from statistics import NormalDist, median
 _SLOPE_VARIANCE = pi / 3
 _LEVEL_VARIANCE = pi / 2
 _MAD_TO_SIGMA = 1.4826
-_MAD_EFFICIENCY = 0.37
+MAD_EFFICIENCY = 0.37
 """Of the median absolute deviation against the standard deviation (Rousseeuw and Croux, JASA 88, 1993): so many
 degrees of freedom are left of each."""
 _NORMAL = NormalDist()
@@ -60,7 +60,7 @@ class Line:
             limit: In the signal's unit.
             confidence: Of the interval, 0 to 1.
         """
-        quantile = student_t(0.5 + confidence / 2, _MAD_EFFICIENCY * (self.count - 2))
+        quantile = student_t(0.5 + confidence / 2, MAD_EFFICIENCY * (self.count - 2))
         variance = (quantile * self.noise) ** 2
         of_slope = variance * _SLOPE_VARIANCE / self.spread
         of_level = variance * _LEVEL_VARIANCE / self.count

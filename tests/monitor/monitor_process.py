@@ -29,6 +29,10 @@ class MonitorProcess(ServerProcess):
             "FANWATCH_SECRETS_DIR": str(broker.site.secrets_of("monitor")),
             "FANWATCH_LISTEN_PORT": str(self.port),
             "FANWATCH_INFERENCE_URL": "http://127.0.0.1:1",
+            "FANWATCH_ALARM_FILE": str(folder / "alarms.sqlite3"),
+            "FANWATCH_ACCOUNT_FILE": str(folder / "accounts.sqlite3"),
+            # Most tests look at what is shown; those of the login take this back.
+            "FANWATCH_PUBLIC_VIEW": "true",
             **settings,
         }
 
