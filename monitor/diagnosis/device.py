@@ -195,8 +195,8 @@ class DeviceDiagnosis:
             self._health.count(held[0], held[1], now, held[2], in_order=True)
         if repeated:
             return
-        # A machine known to be faulty needs no proof that it jumps; one known to be well gets the benefit of doubt.
-        if self._sensors.newest_may_be_spike and self._health.health is not Health.FAULT:
+        # Only a machine that is known to be well gets the benefit of the doubt.
+        if self._sensors.newest_may_be_spike and self._health.health is Health.HEALTHY:
             self._held = log_ratio, at, values
         else:
             self._health.count(log_ratio, at, now, values, in_order=True)

@@ -1,16 +1,17 @@
 """What the diagnosis costs for each reading, with ten fans and with ten thousand.
 
 Readings are drawn and turned into plain values beforehand; the time measured is that of the monitor's pure core alone,
-in one thread, its tick each simulated second included.
+in one thread, its tick included. `python -m evaluation.diagnosis_cost` prints it.
 """
 
 import gc
+import json
+import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from benchmarks.report import machine
 from monitor.diagnosis.core import Diagnosis
 from monitor.diagnosis.knowledge import Knowledge
 from monitor.diagnosis.plant import Plant
@@ -80,11 +81,17 @@ def measure_diagnosis(fans: int, readings: int = 200_000, seed: int = 1) -> Diag
     return DiagnosisCost(fans, rounds * fans, 1e6 * spent / (rounds * fans))
 
 
+def main() -> None:
+    """Print one JSON object: the costs, and what one reading costs with most fans as against fewest."""
+    costs = [measure_diagnosis(count) for count in (10, 100, 1000, 10_000)]
+    report = {
+        "diagnosis": [
+            asdict(cost) | {"cores_at_one_reading_in_2_s": cost.cores_at_one_reading_in_2_s} for cost in costs
+        ],
+        "cost_ratio_10000_to_10_fans": costs[-1].microseconds_per_reading / costs[0].microseconds_per_reading,
+    }
+    sys.stdout.write(json.dumps(report, indent=2) + "\n")
+
+
 if __name__ == "__main__":
-    print(machine())
-    for count in (10, 100, 1000, 10_000):
-        cost = measure_diagnosis(count)
-        print(
-            f"{count:6} fans: {cost.microseconds_per_reading:5.1f} us a reading, "
-            f"{cost.cores_at_one_reading_in_2_s:.4f} cores at one reading in 2 s"
-        )
+    main()
