@@ -1,6 +1,8 @@
 """The monitor under gunicorn: one worker, threads, and the broker connection inside the worker."""
 
 import logging
+import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -16,9 +18,11 @@ from monitor.condition_watch import ConditionWatch
 from monitor.diagnosis.core import Diagnosis
 from monitor.diagnosis.knowledge import Knowledge
 from monitor.diagnosis.plant import Plant
+from monitor.explainer import Explainer
 from monitor.fleet import Fleet, FleetLimits
 from monitor.login.accounts import Accounts, SessionLife
 from monitor.login.settings import LoginSettings
+from monitor.scoring import ScoringService
 from monitor.settings import MonitorSettings
 from monitor.signature import SignatureReader
 from monitor.subscriber import Subscriber
@@ -65,10 +69,20 @@ class Monitor:
         self.alarms = AlarmService(
             all_settings.alarms, Topics(settings.topic_root), self.subscriber.connection, clock
         )
-        knowledge = Knowledge(Plant.read())
-        diagnosis = Diagnosis(clock, knowledge, naive_time_zone=settings.naive_time_zone)
-        self.watch = ConditionWatch(diagnosis, knowledge, self.alarms.desk, clock)
-        self.subscriber.also_tell(self.watch)
+        plant = Plant.read(settings.plant_file)
+        knowledge = Knowledge(plant)
+        self.scoring = ScoringService(settings.inference_url, settings.model_name)
+        self.explainer = Explainer(plant, self.scoring.score, self._model_signals)
+        self.watch = ConditionWatch(
+            self.subscriber,
+            knowledge,
+            self.alarms.desk,
+            clock,
+            make_diagnosis=lambda held: Diagnosis(held, knowledge, naive_time_zone=settings.naive_time_zone),
+            remembered=settings.receive_maximum,
+            explainer=self.explainer,
+            on_failure=_end_process,
+        )
         self.accounts = Accounts(
             login.account_file,
             clock,
@@ -86,23 +100,36 @@ class Monitor:
                 accounts=self.accounts,
                 clock=clock,
                 operators=all_settings.alarms.alarm_operators,
+                stalled=self.watch.complaint,
             ),
         )
+
+    def _model_signals(self) -> list[str] | None:
+        signature = self.signatures.signature
+        return None if signature is None else [spec.name for spec in signature.signals]
 
     def start(self) -> None:
         """Begin to listen to the broker and to ask the scoring service."""
         self.signatures.start()
         self.subscriber.start()
         self.alarms.start()
+        self.explainer.start()
         self.watch.start()
 
     def stop(self) -> None:
         """Leave the broker in good order."""
         self.watch.stop()
+        self.explainer.stop()
         self.subscriber.stop()
         self.alarms.stop()
         self.signatures.stop()
+        self.scoring.close()
         self.accounts.close()
+
+
+def _end_process() -> None:
+    """Ask gunicorn's worker to end; its master starts another one."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class MonitorServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
@@ -112,8 +139,9 @@ class MonitorServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
     them itself, after it.
     """
 
-    def __init__(self, settings: AllSettings, clock: Clock, log_config: dict[str, Any]) -> None:
+    def __init__(self, settings: AllSettings, plant: Plant, clock: Clock, log_config: dict[str, Any]) -> None:
         self._all = settings
+        self._plant = plant
         self._settings = settings.monitor
         self._clock = clock
         self._log_config = log_config

@@ -29,6 +29,17 @@ class MonitorSettings(BaseSettings):
         max_length=64,
         description="Name at the broker. Two monitors of one name throw each other out again and again.",
     )
+    session_expiry_s: int = Field(
+        default=7 * 86400,
+        ge=3600,
+        description="Seconds for which the broker keeps what arrives for an absent monitor.",
+    )
+    receive_maximum: int = Field(
+        default=1000,
+        ge=10,
+        le=65535,
+        description="Messages that the broker sends ahead of acknowledgements; bounds memory and the log.",
+    )
     topic_root: str = Field(default="fan", description="First level of every topic.")
     naive_time_zone: ZoneInfo = Field(
         default=ZoneInfo("UTC"), description="Zone of a first-generation time, which names none."

@@ -8,6 +8,7 @@ epoch names: an unknown epoch, after a restart, gets everything anew.
 
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +59,8 @@ class Parts:
     accounts: Accounts
     clock: Clock
     operators: int
+    stalled: Callable[[], str | None] = lambda: None
+    """Why verdicts do not become alarms, if they do not."""
 
 
 def create_app(settings: MonitorSettings, login: LoginSettings, parts: Parts) -> Flask:
@@ -141,7 +144,7 @@ def create_app(settings: MonitorSettings, login: LoginSettings, parts: Parts) ->
 
     @app.get("/health")
     def health() -> Answer:
-        complaint = subscriber.complaint()
+        complaint = subscriber.complaint() or parts.stalled()
         return jsonify(complaint=complaint), 200 if complaint is None else 503
 
     @app.get("/metrics")

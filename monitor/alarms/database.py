@@ -70,6 +70,10 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX draft_device ON draft (device_id, at);
     CREATE TABLE last_sent (channel TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE intake (number INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, body BLOB NOT NULL);
+    ALTER TABLE diagnosis ADD COLUMN through INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 

@@ -6,7 +6,7 @@ method returns, so a message may be acknowledged to the broker after ``on_findin
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +17,7 @@ from contract.alarm import AlarmPriority, AlarmState
 from monitor.alarms.board import AlarmBoard, Changes, NoSuchAlarm
 from monitor.alarms.database import AlarmDatabase
 from monitor.alarms.history import AlarmHistory, AuditEntry, CloseOut, Outcome, PastAlarm
+from monitor.alarms.intake_store import IntakeStore
 from monitor.alarms.lifecycle import DeviceAlarms, NotPossible, Record, Transition
 from monitor.alarms.outbox import PUBLISH, WORK_ORDER, Outbox, notify_channel
 from monitor.alarms.policy import AlarmPolicy
@@ -25,6 +26,7 @@ from monitor.alarms.store import AlarmStore, PlannedMaintenance
 from monitor.alarms.wire import Call, WorkOrderDraft, alarm_content, published_alarm
 from monitor.clock import Clock
 from monitor.findings import Contribution, Finding, FindingKind
+from monitor.intake import Kept, Step
 
 _LOG = structlog.get_logger()
 _WHO = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
@@ -82,6 +84,7 @@ class AlarmDesk:
         self._store = AlarmStore(database)
         self._history = AlarmHistory(database)
         self._outbox = Outbox(database)
+        self._intake = IntakeStore(database)
         self._policy = policy
         self._clock = clock
         self._lock = threading.Lock()
@@ -103,21 +106,21 @@ class AlarmDesk:
         self,
         findings: Iterable[Finding],
         modes: Iterable[ModeChange] = (),
-        snapshots: Mapping[str, bytes] | None = None,
+        intake: Step | None = None,
     ) -> None:
-        """Take what a batch of messages amounts to, in one commit; without findings and snapshots there is none.
+        """Take what a batch of messages amounts to, in one commit; where there is nothing to write there is none.
 
         Args:
             findings: In any order; each counts from its own time, and none from a time that has not come.
             modes: Machines that came to a planned standstill or run again.
-            snapshots: What the diagnosis wants to have back after a restart, by device.
+            intake: What the diagnosis wants to have back after a restart.
         """
         # At one moment, standstill and sensor faults before what they keep from being raised.
         events: list[tuple[datetime, int, ModeChange | Finding]] = [
             *((mode.at, 0, mode) for mode in modes),
             *((each.at, 1 if each.kind.is_sensor_fault else 2, each) for each in findings),
         ]
-        if not events and not snapshots:
+        if not events and intake is None:
             return
         events.sort(key=lambda event: event[:2])
         with self._step() as (board, now):
@@ -131,13 +134,15 @@ class AlarmDesk:
                     board.on_device(event.device_id, _stop(event.stopped, at))
             board.advance(now)
             changes = board.take_changes()
-            if changes or snapshots or stopped:
+            if changes or intake or stopped:
                 with self._database.transaction():
                     self._write(board, changes, now)
                     for device_id, is_stopped in stopped.items():
                         self._store.write_stopped(device_id, is_stopped)
-                    self._store.write_snapshots(snapshots or {})
-        self._tell(changes)
+                    if intake is not None:
+                        self._intake.write(intake)
+        if changes:
+            self._tell(changes)
 
     def tick(self, now: datetime | None = None) -> None:
         """Let happen what is due; costs nothing when nothing is."""
@@ -157,10 +162,11 @@ class AlarmDesk:
         with self._step() as (board, _):
             return board.next_deadline()
 
-    def snapshots(self) -> dict[str, bytes]:
-        """What the diagnosis wanted to have back, by device."""
-        with self._lock:
-            return self._store.snapshots()
+    @contextmanager
+    def kept(self) -> Iterator[Kept]:
+        """What the diagnosis wanted to have back, to be read while the context lasts."""
+        with AlarmDatabase(self._database.path, read_only=True) as reader:
+            yield IntakeStore(reader).kept()
 
     # -- people -----------------------------------------------------------------------------------------
     #

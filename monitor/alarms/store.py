@@ -1,6 +1,5 @@
-"""The alarms as they are, and what the diagnosis knows: what a restart begins with."""
+"""The alarms as they are: what a restart begins with."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,7 +20,7 @@ class PlannedMaintenance:
 
 
 class AlarmStore:
-    """The current alarms, planned maintenance, and snapshots of the diagnosis."""
+    """The current alarms, who stands still, and planned maintenance."""
 
     def __init__(self, database: AlarmDatabase) -> None:
         self._database = database
@@ -98,13 +97,3 @@ class AlarmStore:
             PlannedMaintenance(device_id, Window(number, moment_of(starts), moment_of(ends)), who, note)
             for device_id, number, starts, ends, who, note in rows
         ]
-
-    # -- what the diagnosis keeps -----------------------------------------------------------------------
-
-    def write_snapshots(self, snapshots: Mapping[str, bytes]) -> None:
-        """Keep what the diagnosis knows of each device; inside a transaction."""
-        self._database.run_many("INSERT OR REPLACE INTO diagnosis VALUES (?, ?)", snapshots.items())
-
-    def snapshots(self) -> dict[str, bytes]:
-        """What the diagnosis knew of each device."""
-        return dict(self._database.run("SELECT device_id, snapshot FROM diagnosis"))

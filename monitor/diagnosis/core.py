@@ -123,6 +123,12 @@ class Diagnosis:
             heapreplace(deadlines, (due, device_id))
         return found
 
+    def count_silence_anew(self) -> None:
+        """We were deaf, or are only starting: nobody has been silent so far. Costs a walk over the devices."""
+        elapsed = self._clock.elapsed()
+        for watched in self._devices.values():
+            watched.contact = elapsed
+
     def snapshot(self, device_id: str) -> dict[str, Any]:
         """The state of one device, as JSON can hold it.
 

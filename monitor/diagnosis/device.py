@@ -84,6 +84,11 @@ class DeviceDiagnosis:
         """What the evidence says of the machine."""
         return self._health.health
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the machine stands still."""
+        return self._mode is not None and self._mode.mode is Mode.STOPPED
+
     def status(self, now: float) -> Status:
         """Health, mode and what stands."""
         mode = None if self._mode is None else self._mode.mode
@@ -151,7 +156,7 @@ class DeviceDiagnosis:
 
         A machine that was switched off may take its sensors with it, and maintenance does so as a rule.
         """
-        if not self._is_stopped() and not self.in_maintenance(now):
+        if not self.is_stopped and not self.in_maintenance(now):
             why = f"Nothing was heard for {duration_words(silent_s, silent_s)}."
             self._standing.begin(FindingKind.SILENCE, now, why, _LOOK_AT_LINK)
         return self._standing.changes()
@@ -177,7 +182,7 @@ class DeviceDiagnosis:
         self, log_ratio: float, at: float, now: float, values: tuple[float, ...] | None, *, in_order: bool
     ) -> None:
         """A reading out of its row tells nothing of modes and sensors, but is evidence all the same."""
-        if not self._standing.values_are_doubtful and not self._is_stopped():
+        if not self._standing.values_are_doubtful and not self.is_stopped:
             self._health.count(log_ratio, at, now, values, in_order=in_order)
 
     def _weigh_running(self, log_ratio: float, at: float, now: float, values: tuple[float, ...]) -> None:
@@ -216,9 +221,6 @@ class DeviceDiagnosis:
         self._last, self._held = (), None
         self._sensors.pause()
         self._health.restart()
-
-    def _is_stopped(self) -> bool:
-        return self._mode is not None and self._mode.mode is Mode.STOPPED
 
     def snapshot(self) -> dict[str, Any]:
         """The whole state, as JSON can hold it."""

@@ -73,7 +73,7 @@ class MachineHealth:
             return
         reading = values if worst is None else worst[1]
         why = _NO_VALUES if reading is None else self._knowledge.reasons.of_fault(reading)
-        self._standing.begin(FindingKind.MACHINE_FAULT, at, *why)
+        self._standing.begin(FindingKind.MACHINE_FAULT, at, *why, reading=reading or ())
 
     def snapshot(self) -> dict[str, Any]:
         """The state, as JSON can hold it."""

@@ -26,13 +26,21 @@ class Standing:
         return bool(self.kinds) and not self.kinds.isdisjoint(_VALUE_FAULTS)
 
     def begin(
-        self, kind: FindingKind, at: float, why: str, inspect: str, parts: Iterable[Contribution] = ()
+        self,
+        kind: FindingKind,
+        at: float,
+        why: str,
+        inspect: str,
+        parts: Iterable[Contribution] = (),
+        reading: tuple[float, ...] = (),
     ) -> None:
         """Something is the case from that second on, unless it is already."""
         if kind not in self.kinds:
             self.kinds.add(kind)
             moment = datetime.fromtimestamp(at, UTC)
-            self._changes.append(Finding(self._device_id, kind, True, moment, why, inspect, tuple(parts)))
+            self._changes.append(
+                Finding(self._device_id, kind, True, moment, why, inspect, tuple(parts), reading)
+            )
 
     def end(self, kind: FindingKind, at: float, why: str) -> None:
         """Something is no longer the case, if it was."""

@@ -18,6 +18,7 @@ from monitor.alarms.lifecycle import NotPossible
 from monitor.alarms.policy import AlarmPolicy
 from monitor.clock import SystemClock
 from monitor.findings import Finding, FindingKind
+from monitor.intake import Entry, EntryKind, Step
 
 DEVICES = [f"fan-{number}" for number in range(12)]
 
@@ -75,7 +76,8 @@ def main() -> None:
                 for device in chance.sample(DEVICES, 6)
             ]
             modes = [ModeChange(chance.choice(DEVICES), chance.random() < 0.3, now)]
-            desk.on_findings(findings, modes, {each.device_id: b"%d" % number for each in findings})
+            entry = Entry(number, time.time(), EntryKind.SILENCE, b"%d" % number)
+            desk.on_findings(findings, modes, Step((entry,)))
             sys.stdout.write(f"{number}\n")
             sys.stdout.flush()
             number += 1

@@ -16,8 +16,11 @@ from monitor.alarms.lifecycle import NotPossible
 from monitor.alarms.outbox import PUBLISH, WORK_ORDER, notify_channel
 from monitor.alarms.policy import AlarmPolicy
 from monitor.findings import Finding
+from monitor.intake import Checkpoint, Entry, EntryKind, Step
 from tests.alarms.plant_clock import FAULT, FLAT, SILENCE, WEAR, desk_on, finding, moment, waiting
 from tests.monitor.still_clock import StillClock
+
+STEP = Step((Entry(7, 1000.5, EntryKind.VERDICT, b"{}"),), {"5": Checkpoint(7, b"half a window")}, 7)
 
 
 @pytest.fixture
@@ -74,7 +77,7 @@ def test_a_restart_goes_on_where_the_last_commit_was(path: Path, clock: StillClo
         alarm = raised(desk, clock)
         assert alarm.alarm_id
         desk.shelve(alarm.alarm_id, "Anna", moment(clock) + timedelta(hours=1))
-        desk.on_findings([finding(clock, SILENCE, device="6")], snapshots={"5": b"half a window"})
+        desk.on_findings([finding(clock, SILENCE, device="6")], intake=STEP)
         desk.take_out_of_service("7", WEAR, "Bo", "sensor is on order")
         desk.plan_maintenance("8", "Bo", moment(clock), moment(clock) + timedelta(hours=2))
         desk.on_findings([], modes=[ModeChange("9", True, moment(clock))])
@@ -83,7 +86,9 @@ def test_a_restart_goes_on_where_the_last_commit_was(path: Path, clock: StillClo
         assert desk.active() == before
         desk.tick()
         assert desk.next_deadline() == due
-        assert desk.snapshots() == {"5": b"half a window"}
+        with desk.kept() as kept:
+            assert dict(kept.checkpoints) == STEP.checkpoints
+            assert tuple(kept.entries) == STEP.entries
         clock.advance(3600)
         desk.on_findings([finding(clock, FLAT, device="8"), finding(clock, device="9")])
         clock.advance(5)

@@ -12,6 +12,7 @@ from contract.alarm import Alarm, AlarmPriority, AlarmState
 from monitor.alarms.board import AlarmBoard
 from monitor.alarms.database import AlarmDatabase
 from monitor.alarms.history import AlarmHistory
+from monitor.alarms.intake_store import IntakeStore
 from monitor.alarms.lifecycle import Cause
 from monitor.alarms.outbox import PUBLISH, WORK_ORDER, Outbox, notify_channel
 from monitor.alarms.policy import AlarmPolicy
@@ -50,7 +51,7 @@ def check(path: Path, last: int) -> None:
         assert database.run("PRAGMA integrity_check").fetchone() == ("ok",)
         store, history, outbox = AlarmStore(database), AlarmHistory(database), Outbox(database)
 
-        committed = max(int(snapshot) for snapshot in store.snapshots().values())
+        committed = max(int(entry.body) for entry in IntakeStore(database).kept().entries)
         assert last <= committed <= last + 1, "a batch that was told as committed is lost"
 
         journal = history.journal()
