@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template, request
+from markupsafe import Markup
 from pydantic import ValidationError
 
 from monitor.alarm_wire import CloseOrder, ShelveOrder, alarm_body, past_alarm_body
@@ -29,6 +30,14 @@ _AUDIT = 300
 _REPORT_DAYS = (1, 7, 30, 90)
 
 Answer = str | Refusal
+
+
+def _moment(at: datetime | int) -> Markup:
+    """A moment (milliseconds since 1970 UTC, or aware) in UTC; a script of the page puts it into the reader's zone."""
+    when = datetime.fromtimestamp(at / 1000, UTC) if isinstance(at, int) else at.astimezone(UTC)
+    return Markup('<time data-at="{}">{} UTC</time>').format(
+        round(when.timestamp() * 1000), when.strftime("%Y-%m-%d %H:%M:%S")
+    )
 
 
 class _Version:
@@ -53,6 +62,7 @@ def alarm_pages(
     """Build the blueprint."""
     pages = Blueprint("alarms", __name__)
     version = _Version(desk)
+    pages.add_app_template_filter(_moment, "moment")
 
     @pages.get("/alarms")
     def alarm_page() -> str:

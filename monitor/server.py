@@ -139,9 +139,8 @@ class MonitorServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
     them itself, after it.
     """
 
-    def __init__(self, settings: AllSettings, plant: Plant, clock: Clock, log_config: dict[str, Any]) -> None:
+    def __init__(self, settings: AllSettings, clock: Clock, log_config: dict[str, Any]) -> None:
         self._all = settings
-        self._plant = plant
         self._settings = settings.monitor
         self._clock = clock
         self._log_config = log_config

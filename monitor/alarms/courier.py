@@ -92,6 +92,15 @@ class Courier:
         """Begin to carry."""
         self._thread.start()
 
+    @property
+    def channel(self) -> str:
+        """Which of the outbox's channels it serves."""
+        return self._channel
+
+    def is_alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
+
     def wake(self) -> None:
         """Something was put into the outbox, or the way may be free again."""
         self._wake.set()

@@ -82,6 +82,13 @@ class AlarmService:
             courier.stop()
         self._database.close()
 
+    def complaint(self) -> str | None:
+        """Why the alarms do not work, or None when they do; for the health check, once started."""
+        if not self._thread.is_alive():
+            return "nothing wakes the alarms any more: its thread has ended, see the log"
+        dead = [courier.channel for courier in self._couriers if not courier.is_alive()]
+        return f"nobody carries {', '.join(dead)} any more, see the log" if dead else None
+
     def wake(self) -> None:
         """Look again: something changed, or the broker is back."""
         self._wake.set()

@@ -63,7 +63,9 @@ def test_each_change_is_published_and_the_last_one_is_retained(
         assert next_alarm(watcher)[0].acknowledged_by == "Anna"
         service.desk.on_findings([find("retained", present=False)])
         assert next_alarm(watcher)[0].state is AlarmState.NORMAL
+        assert service.complaint() is None
         service.stop()
+        assert service.complaint() is not None
         with mosquitto.connect("telegraf") as later:
             later.subscribe("fan/alarms/retained")
             last, retained = next_alarm(later)

@@ -98,7 +98,10 @@ class Person:
         return self.client.post("/login", data=form, headers={**OURS, **HTML, **headers})
 
     def order(
-        self, action: str = "acknowledge", body: dict[str, Any] | None = None, **headers: str
+        self,
+        action: str = "acknowledge",
+        body: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> TestResponse:
         sent = {**OURS, "X-CSRFToken": self.token("/alarms"), **(headers or {})}
         return self.client.post(

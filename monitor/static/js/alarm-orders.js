@@ -25,9 +25,10 @@ for (const dialog of [shelveDialog, closeDialog]) {
 export async function order(action, id, what, button) {
   if (action === "shelve") return shelve(id, what);
   if (action === "close") return close(id, what);
-  button.disabled = true;
+  if (button.ariaDisabled === "true") return; // pressed twice
+  button.ariaDisabled = "true"; // and not disabled, which would lose the focus
   await send(action, id, what, {});
-  button.disabled = false;
+  button.ariaDisabled = null;
 }
 
 function shelve(id, what) {

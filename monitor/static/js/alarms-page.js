@@ -33,7 +33,9 @@ function show(alarms, timeLeft) {
     lists.get(group).show(mine, timeLeft);
   }
   // Who acknowledged by keyboard goes on with the next one, not at the top of the page.
-  if (lost && document.activeElement === document.body) document.querySelector(".alarm button, .alarm a, #main")?.focus();
+  if (lost && document.activeElement === document.body) {
+    (document.querySelector(".alarm button, .alarm a") ?? document.getElementById("main")).focus();
+  }
   document.getElementById("calm").hidden = alarms.length > 0;
   const waiting = alarms.filter(GROUPS.unanswered);
   setText(document.querySelector("title"), `${waiting.length > 0 ? `(${waiting.length}) ` : ""}Alarms · Fanwatch`);

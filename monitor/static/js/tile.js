@@ -28,6 +28,18 @@ export class Tile {
     return this.#machine.state;
   }
 
+  get alarm() {
+    return this.#machine.alarm;
+  }
+
+  get aside() {
+    return this.#machine.aside;
+  }
+
+  get left() {
+    return this.#machine.left;
+  }
+
   get id() {
     return this.#machine.id;
   }
