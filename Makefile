@@ -72,8 +72,12 @@ test-compose: .venv/.synced servers ## the real docker-compose.yml on a Docker e
 	@tests/compose/run.sh
 
 .PHONY: bench
-bench: .venv/.synced servers ## throughput and latency of the path, beside a relay that scores nothing
-	@.venv/bin/fanwatch bench
+bench: .venv/.synced servers ## speed, beside what could be used instead, a quarter of an hour: make bench [ARGS="--rate 150"]
+	@.venv/bin/fanwatch bench $(ARGS)
+
+.PHONY: bench-full
+bench-full: .venv/.synced servers ## every measure of speed, a million messages among them: most of an hour
+	@.venv/bin/fanwatch bench --full --rounds 3
 
 .PHONY: train
 train: .venv/.synced ## train the fan model anew, on seeded generated data

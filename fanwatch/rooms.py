@@ -45,5 +45,7 @@ COMMANDS: dict[str, RoomCommand] = {
         "monitor.alarms.command", "monitor", "Say how good the alarms are; export labels from closed ones."
     ),
     "people": RoomCommand("monitor.login.command", "monitor", "Say who may sign in to the live page."),
-    "bench": RoomCommand("benchmarks.command", None, "Measure throughput and latency of the path."),
+    "bench": RoomCommand(
+        "benchmarks.speed.command", None, "Measure speed, beside what could be used instead."
+    ),
 }

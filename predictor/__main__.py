@@ -56,7 +56,7 @@ def _run(settings: PredictorSettings, topics: Topics) -> int:
     progress = Progress(time.monotonic, settings.stall_s)
     health = HealthServer(health_app(progress, metrics.registry), settings.listen_host, settings.listen_port)
     scorer = HttpScorer(settings.inference_url, settings.model_name, settings.scoring_timeout_s)
-    session = BrokerSession(settings, topics, on_dropped=metrics.dropped.inc)
+    session = BrokerSession(settings, topics)
     worker = Worker(
         session,
         Judge(scorer, topics, examiner_for, now),
@@ -70,7 +70,6 @@ def _run(settings: PredictorSettings, topics: Topics) -> int:
         signal.signal(number, lambda *_: worker.request_stop())
 
     health.start()
-    session.open()
     _LOG.info(
         "predictor_started", broker=f"{settings.mqtt_host}:{settings.mqtt_port}", health_port=health.port
     )

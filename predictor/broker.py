@@ -1,41 +1,47 @@
-"""The MQTT session: everything that happens on the wire becomes an event in one queue.
+"""The MQTT session: one thread sends, waits and reads, and what came is told as a list of events.
 
-The network thread only puts events; the worker alone owns the acknowledgement window, so nothing needs a lock.
-MQTT 5 (OASIS standard, 2019): section 4.1 on sessions, 4.4 on redelivery, 4.6 on the order of acknowledgements.
+MQTT 5 (OASIS standard, 2019): section 3.1.2.10 on keep alive, 4.1 on sessions, 4.4 on redelivery, 4.6 on the order of
+acknowledgements. What is published on a connection that breaks before the broker confirms it is not sent again: its
+reading was not acknowledged either, so the broker sends that again and the verdict with it.
 """
 
 import contextlib
-import queue
+import select
 import socket
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
 
-import paho.mqtt.client as mqtt
+import mqtt5
 import structlog
-from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
 
 from contract.status import OFFLINE, ONLINE, ServiceStatus
 from contract.topics import Topics
 from predictor.acknowledgement import AcknowledgementWindow
 from predictor.settings import PredictorSettings
+from predictor.wire import ConnectionLost, Wire
 
 _LOG = structlog.get_logger()
-_QOS = 1
-QOS0_BACKLOG = 20_000
-"""Readings sent at QoS 0 know no back-pressure: beyond this many that wait the newest is dropped."""
+_AT_LEAST_ONCE: Final = mqtt5.QoS.AT_LEAST_ONCE
+_LAST_MID: Final = 65_535
+
+KEEP_ALIVE_S: Final = 30
+"""Told to the broker, which cuts off who was silent for one and a half times that."""
+PING_AFTER_S: Final = 3
+"""Silence in either direction after which the broker is asked for a sign of life."""
+ANSWER_WITHIN_S: Final = 5
+"""How long it may take over its answer; a connection cut without a word is found out after both."""
+_FIRST_PAUSE_S: Final = 1.0
+_LONGEST_PAUSE_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """A reading arrived."""
 
-    connection: int
-    mid: int
-    qos: int
+    mid: int | None
+    """The packet identifier to acknowledge; None for a reading sent at QoS 0."""
     topic: str
     payload: bytes
 
@@ -45,7 +51,7 @@ class Confirmation:
     """The broker answered for something that was published."""
 
     mid: int
-    failure: str | None
+    failure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +63,7 @@ class ConnectionChange:
     """How many messages the broker takes ahead of acknowledging them; MQTT 5 section 3.2.2.3.3."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wake:
-    """Somebody wants the worker to look up: a stop, or a failure of the network thread."""
-
-
-Event = Delivery | Confirmation | ConnectionChange | Wake
+Event = Delivery | Confirmation | ConnectionChange
 
 
 class RefusedByBroker(RuntimeError):  # noqa: N818 - it names what happened
@@ -70,67 +71,68 @@ class RefusedByBroker(RuntimeError):  # noqa: N818 - it names what happened
 
 
 class BrokerSession:
-    """One persistent session at the broker, with manual acknowledgement."""
+    """One persistent session at the broker, with manual acknowledgement; everything but wake() belongs to one thread.
 
-    def __init__(self, settings: PredictorSettings, topics: Topics, on_dropped: Callable[[], None]) -> None:
+    Args:
+        settings: Where the broker is and who we are there.
+        topics: What to subscribe to and where the status goes.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self, settings: PredictorSettings, topics: Topics, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._settings = settings
         self._topics = topics
-        self._on_dropped = on_dropped
-        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._clock = clock
         self._window = AcknowledgementWindow()
-        self._connection = 0  # numbers the connections; written by the network thread only
-        self._failure: Exception | None = None
-        self._client = self._make_client()
-
-    @property
-    def waiting(self) -> int:
-        """Events not yet taken."""
-        return self._events.qsize()
+        self._wire: Wire | None = None
+        self._connected = False
+        self._last_mid = 0
+        self._pause_s = _FIRST_PAUSE_S
+        self._connect_at = clock()
+        self._heard_at = self._sent_at = 0.0
+        self._asked_at: float | None = None  # since when an answer is owed
+        self._woken, self._waker = socket.socketpair()
+        self._woken.setblocking(False)
+        self._waker.setblocking(False)
 
     @property
     def unconfirmed(self) -> int:
         """Readings whose verdict the broker has not confirmed yet."""
         return len(self._window)
 
-    def open(self) -> None:
-        """Begin to connect, and keep at it: a broker that is away is waited for."""
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = self._settings.session_expiry_s
-        properties.ReceiveMaximum = self._settings.receive_maximum
-        self._client.connect_async(
-            self._settings.mqtt_host,
-            self._settings.mqtt_port,
-            keepalive=30,
-            clean_start=False,  # the default would wipe the waiting readings at each process start
-            properties=properties,
-        )
-        self._client.loop_start()
+    def take(self, timeout_s: float | None = None) -> list[Event]:
+        """Send what is to be sent, wait until something happens, and say what, in order.
 
-    def take(self, most: int, timeout_s: float | None = None) -> list[Event]:
-        """Wait for an event, and take what else is there already, at most ``most``, in order.
+        A broker that is away is tried again and again, at most every five seconds.
 
         Returns:
-            No event when the time ran out.
+            No event when the time ran out, somebody woke us, or what came needs nobody's attention.
 
         Raises:
-            Exception: What went wrong in the network thread, if something did.
+            RefusedByBroker: The broker refused the subscription.
         """
-        events: list[Event] = []
-        with contextlib.suppress(queue.Empty):
-            events.append(self._events.get(timeout=timeout_s))
-            while len(events) < most:
-                events.append(self._events.get_nowait())
-        if self._failure is not None:
-            raise self._failure
-        return events
+        try:
+            if self._wire is None:
+                self._connect(timeout_s)
+                return []
+            self._flush(self._wire)
+            packets = self._wire.receive() if self._wait(self._wire, timeout_s) else []
+            if packets:
+                self._heard_at, self._asked_at = self._clock(), None
+            events = [event for packet in packets for event in self._read(packet)]
+            if self._wire is not None:
+                self._stay_alive()
+        except ConnectionLost as loss:
+            return self._lose(str(loss))
+        else:
+            return events
 
     def wake(self) -> None:
         """Let take() return; safe in a signal handler."""
-        self._events.put(Wake())
-
-    def is_current(self, delivery: Delivery) -> bool:
-        """Whether a reading came on the connection that stands; the broker sends an older one again."""
-        return delivery.connection == self._connection
+        with contextlib.suppress(BlockingIOError):
+            self._waker.send(b"w")
 
     def publish(self, delivery: Delivery, topic: str, body: bytes) -> int:
         """Publish what was decided on a reading, which is acknowledged once the broker confirms it.
@@ -138,8 +140,8 @@ class BrokerSession:
         Returns:
             The packet identifier that the Confirmation will carry.
         """
-        mid = self._client.publish(topic, body, _QOS).mid
-        if delivery.qos:
+        mid = self._publish(topic, body)
+        if delivery.mid is not None:
             self._window.add(delivery.mid, mid)
         return mid
 
@@ -149,113 +151,165 @@ class BrokerSession:
         Raises:
             RefusedByBroker: The broker did not take what was published.
         """
-        if confirmation.failure is not None and confirmation.mid not in self._window:
-            _LOG.warning(
-                "broker_refused_message", reason=confirmation.failure
-            )  # our status, or a reading at QoS 0
-            return
         if confirmation.failure is not None:
+            if confirmation.mid not in self._window:  # our status, or a reading at QoS 0
+                _LOG.warning("broker_refused_message", reason=confirmation.failure)
+                return
             raise RefusedByBroker(
                 f"the broker refused a verdict: {confirmation.failure}; "
                 f"check its access list for user {self._settings.mqtt_username!r}"
             )
         for mid in self._window.confirm(confirmation.mid):
-            self._client.ack(mid, _QOS)
-
-    def forget(self) -> None:
-        """The connection is gone, and with it every acknowledgement that was owed on it."""
-        self._window.forget()
+            self._send(mqtt5.PubAckPacket(mid).write())
 
     def close(self) -> None:
         """Say goodbye and disconnect; the broker keeps the session for the next start."""
-        if self._client.is_connected():
-            self._publish_status(OFFLINE).wait_for_publish(timeout=2)
-        self._client.disconnect()
-        self._client.loop_stop()
+        if self._connected:
+            mid = self._publish_status(OFFLINE)
+            deadline = self._clock() + 2
+            while self._connected and (left := deadline - self._clock()) > 0:
+                if Confirmation(mid) in self.take(left):
+                    break
+        if self._wire is not None:
+            self._send(mqtt5.DisconnectPacket().write())
+            with contextlib.suppress(ConnectionLost):
+                self._wire.flush()
+            self._wire.close()
+        self._woken.close()
+        self._waker.close()
 
-    def _make_client(self) -> mqtt.Client:
+    # -- the connection ----------------------------------------------------------------------------------
+
+    def _connect(self, timeout_s: float | None) -> None:
+        pause = self._connect_at - self._clock()
+        if pause > 0:
+            self._wait(None, pause if timeout_s is None else min(pause, timeout_s))
+            if self._clock() < self._connect_at:
+                return
         settings = self._settings
-        client = mqtt.Client(
-            CallbackAPIVersion.VERSION2, settings.client_id, protocol=mqtt.MQTTv5, manual_ack=True
+        try:
+            self._wire = Wire.open(settings.mqtt_host, settings.mqtt_port, ANSWER_WITHIN_S)
+        except OSError as error:
+            raise ConnectionLost(str(error)) from error
+        password = settings.mqtt_password.get_secret_value() if settings.mqtt_password else None
+        self._heard_at = self._sent_at = self._asked_at = self._clock()
+        self._send(
+            mqtt5.ConnectPacket(
+                settings.client_id,
+                username=settings.mqtt_username,
+                password=None if password is None else password.encode(),
+                clean_start=False,  # true would wipe the waiting readings at each process start
+                will=mqtt5.Will(
+                    self._topics.status_of(settings.client_id),
+                    payload=OFFLINE.to_json(),
+                    qos=_AT_LEAST_ONCE,
+                    retain=True,
+                ),
+                keep_alive=KEEP_ALIVE_S,
+                session_expiry_interval=settings.session_expiry_s,
+                receive_max=settings.receive_maximum,
+            ).write()
         )
-        if settings.mqtt_username is not None:
-            password = settings.mqtt_password.get_secret_value() if settings.mqtt_password else None
-            client.username_pw_set(settings.mqtt_username, password)
-        client.reconnect_delay_set(min_delay=1, max_delay=5)
-        client.max_inflight_messages_set(0)  # no limit: the worker holds the window, see Worker._room
-        client.will_set(self._topics.status_of(settings.client_id), OFFLINE.to_json(), _QOS, retain=True)
-        client.on_socket_open = self._guarded(_send_at_once)
-        client.on_connect = self._guarded(self._on_connect)
-        client.on_disconnect = self._guarded(self._on_disconnect)
-        client.on_subscribe = self._guarded(self._on_subscribe)
-        client.on_publish = self._guarded(self._on_publish)
-        client.on_message = self._guarded(self._on_message)
-        return client
+        self._flush(self._wire)
 
-    def _publish_status(self, status: ServiceStatus) -> mqtt.MQTTMessageInfo:
-        topic = self._topics.status_of(self._settings.client_id)
-        return self._client.publish(topic, status.to_json(), _QOS, retain=True)
+    def _lose(self, reason: str) -> list[Event]:
+        """The connection is gone, and with it every acknowledgement that was owed on it."""
+        was_connected = self._connected
+        if self._wire is not None:
+            self._wire.close()
+        if was_connected or self._pause_s == _FIRST_PAUSE_S:  # once an outage, not once an attempt
+            _LOG.warning("broker_disconnected" if was_connected else "broker_is_away", reason=reason)
+        self._wire, self._connected = None, False
+        self._window.forget()
+        self._connect_at = self._clock() + self._pause_s
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        return [ConnectionChange(up=False)] if was_connected else []
 
-    def _guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
-        """An exception in a callback would end paho's thread in silence: hand it to the worker instead."""
+    def _stay_alive(self) -> None:
+        """Ask for a sign of life after a silence; without an answer the connection counts as lost."""
+        now = self._clock()
+        if self._asked_at is None:
+            if now >= min(self._heard_at, self._sent_at) + PING_AFTER_S:
+                self._asked_at = now
+                self._send(mqtt5.PingReqPacket().write())
+        elif now >= self._asked_at + ANSWER_WITHIN_S:
+            raise ConnectionLost(f"the broker has not answered for {now - self._heard_at:.0f} s")
 
-        def guarded(*arguments: Any) -> None:  # noqa: ANN401 - paho's five callback signatures
-            try:
-                callback(*arguments)
-            except Exception as error:  # noqa: BLE001 - take() raises it in the worker
-                self._failure = error
-                self.wake()
+    def _wait(self, wire: Wire | None, timeout_s: float | None) -> bool:
+        """Wait until something has come (true), more can be written, the connection wants looking after, or wake()."""
+        poll = select.poll()
+        poll.register(self._woken, select.POLLIN)
+        if wire is not None:
+            poll.register(wire, select.POLLIN | (select.POLLOUT if wire.has_more_to_write else 0))
+            due = (
+                min(self._heard_at, self._sent_at) + PING_AFTER_S
+                if self._asked_at is None
+                else self._asked_at + ANSWER_WITHIN_S
+            ) - self._clock()
+            timeout_s = due if timeout_s is None else min(timeout_s, due)
+        ready = poll.poll(None if timeout_s is None else max(0.0, timeout_s * 1000))
+        came = False
+        for file, what in ready:
+            if file == self._woken.fileno():
+                self._woken.recv(4096)
+            elif what & ~select.POLLOUT:
+                came = True
+        return came
 
-        return guarded
+    def _flush(self, wire: Wire) -> None:
+        if wire.has_more_to_write:
+            wire.flush()
+            self._sent_at = self._clock()
 
-    def _on_connect(
-        self,
-        client: mqtt.Client,
-        _data: object,
-        flags: mqtt.ConnectFlags,
-        reason: ReasonCode,
-        properties: Properties,
-    ) -> None:
-        if reason.is_failure:
-            _LOG.error("broker_refused_connection", reason=str(reason), user=self._settings.mqtt_username)
-            return
-        self._connection += 1
-        self._events.put(
-            ConnectionChange(up=True, receive_maximum=getattr(properties, "ReceiveMaximum", 65_535))
-        )
+    # -- packets -----------------------------------------------------------------------------------------
+
+    def _read(self, packet: mqtt5.Packet) -> Iterator[Event]:
+        if isinstance(packet, mqtt5.PublishPacket):
+            yield Delivery(packet.packet_id, packet.topic, packet.payload)
+        elif isinstance(packet, mqtt5.PubAckPacket):
+            reason = packet.reason_code
+            yield Confirmation(packet.packet_id, None if reason.value < 0x80 else reason.name)
+        elif isinstance(packet, mqtt5.ConnAckPacket):
+            yield self._welcome(packet)
+        elif isinstance(packet, mqtt5.SubAckPacket):
+            refused = [reason.name for reason in packet.reason_codes if reason.value >= 0x80]
+            if refused:
+                raise RefusedByBroker(f"the broker refused the subscription: {', '.join(refused)}")
+        elif isinstance(packet, mqtt5.DisconnectPacket):
+            raise ConnectionLost(f"the broker said goodbye: {packet.reason_str or packet.reason_code.name}")
+
+    def _welcome(self, packet: mqtt5.ConnAckPacket) -> ConnectionChange:
+        if packet.reason_code is not mqtt5.ConnAckReasonCode.SUCCESS:
+            reason = packet.reason_str or packet.reason_code.name
+            _LOG.error("broker_refused_connection", reason=reason, user=self._settings.mqtt_username)
+            raise ConnectionLost(reason)
+        self._connected = True
+        self._pause_s = _FIRST_PAUSE_S
         share = f"$share/{self._settings.share}/" if self._settings.share else ""
-        client.subscribe(share + self._topics.all_messages, _QOS)
+        readings = mqtt5.TopicFilter(share + self._topics.all_messages, max_qos=_AT_LEAST_ONCE)
+        self._send(mqtt5.SubscribePacket(self._next_mid(), [readings]).write())
         self._publish_status(ONLINE)
-        _LOG.info("broker_connected", session_kept=flags.session_present)
+        _LOG.info("broker_connected", session_kept=packet.session_present)
+        return ConnectionChange(up=True, receive_maximum=packet.receive_max)
 
-    def _on_disconnect(
-        self, _client: mqtt.Client, _data: object, _flags: object, reason: ReasonCode, _props: object
-    ) -> None:
-        self._connection += 1
-        self._events.put(ConnectionChange(up=False))
-        _LOG.warning("broker_disconnected", reason=str(reason))
+    def _publish_status(self, status: ServiceStatus) -> int:
+        topic = self._topics.status_of(self._settings.client_id)
+        return self._publish(topic, status.to_json(), retain=True)
 
-    def _on_subscribe(
-        self, _client: mqtt.Client, _data: object, _mid: int, reasons: list[ReasonCode], _props: object
-    ) -> None:
-        refused = [str(reason) for reason in reasons if reason.is_failure]
-        if refused:
-            raise RefusedByBroker(f"the broker refused the subscription: {', '.join(refused)}")
+    def _publish(self, topic: str, body: bytes, *, retain: bool = False) -> int:
+        mid = self._next_mid()
+        self._send(mqtt5.PublishPacket(topic, body, qos=_AT_LEAST_ONCE, packet_id=mid, retain=retain).write())
+        return mid
 
-    def _on_publish(
-        self, _client: mqtt.Client, _data: object, mid: int, reason: ReasonCode, _props: object
-    ) -> None:
-        self._events.put(Confirmation(mid, str(reason) if reason.is_failure else None))
+    def _next_mid(self) -> int:
+        """The next packet identifier that is not on its way."""
+        mid = self._last_mid % _LAST_MID + 1
+        while mid in self._window:
+            mid = mid % _LAST_MID + 1
+        self._last_mid = mid
+        return mid
 
-    def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
-        if message.qos == 0 and self._events.qsize() > QOS0_BACKLOG:
-            self._on_dropped()
-            return
-        self._events.put(
-            Delivery(self._connection, message.mid, message.qos, message.topic, bytes(message.payload))
-        )
-
-
-def _send_at_once(_client: mqtt.Client, _data: object, connection: socket.socket) -> None:
-    """Nagle's algorithm would hold a small packet for the acknowledgement of the one before, up to 40 ms."""
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def _send(self, packet: bytes) -> None:
+        """Put it behind what goes out with the next take()."""
+        if self._wire is not None:  # on a connection that is gone nothing is owed
+            self._wire.send(packet)

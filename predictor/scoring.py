@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Protocol
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import Final, Protocol
+from urllib.parse import urlsplit
 
 import orjson
-import requests
 from pydantic import ValidationError
 
 from contract.bundle import ModelSignature
 from contract.scoring import FAULT_TENSOR, INPUT_TENSOR, PROBABILITY_TENSOR, ModelMetadata
 
+_HEADERS: Final = {"Content-Type": "application/json"}
 _TRY_AGAIN = {HTTPStatus.NOT_FOUND, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
 
@@ -56,15 +58,49 @@ class Scorer(Protocol):
         """Score n rows of k values. Raises ScoringUnavailable or ScoringRefused."""
 
 
+class _InOneWrite(HTTPConnection):
+    """Head and body in one system call: apart, the service is woken for the head and then waits for the body."""
+
+    _outbound = b""
+
+    def send(self, data: bytes) -> None:  # type: ignore[override]  # we send nothing but bytes
+        """Keep it for getresponse()."""
+        self._outbound += data
+
+    def getresponse(self) -> HTTPResponse:
+        """Send the request and wait for its answer."""
+        request, self._outbound = self._outbound, b""
+        super().send(request)
+        return super().getresponse()
+
+
+class _InOneWriteOverTls(_InOneWrite, HTTPSConnection):
+    """The same to a service behind TLS."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: bytes
+    of: str
+    """The request, for an error."""
+
+    def __str__(self) -> str:
+        return f"{self.of} answered {self.status}: {self.body[:300].decode(errors='replace')}"
+
+
 class HttpScorer:
-    """One keep-alive connection to the scoring service; used by one thread."""
+    """One keep-alive connection to the scoring service; used by one thread.
+
+    Over the standard library's client: for one reading at a time it takes a third of the time that requests takes.
+    """
 
     def __init__(self, base_url: str, model_name: str, timeout_s: float) -> None:
-        self._model_url = f"{base_url.rstrip('/')}/v2/models/{model_name}"
-        self._timeout_s = timeout_s
-        self._session = requests.Session()
-        self._session.headers["Content-Type"] = "application/json"
-        self._session.trust_env = False  # a proxy of the environment is not for the service next door
+        url = urlsplit(base_url)
+        connection = _InOneWriteOverTls if url.scheme == "https" else _InOneWrite
+        self._connection = connection(url.hostname or "", url.port, timeout=timeout_s)
+        self._model_path = f"{url.path.rstrip('/')}/v2/models/{model_name}"
+        self._base_url = f"{url.scheme}://{url.netloc}"
 
     def served_model(self) -> ServedModel:
         """Read the served model's name, version and signature.
@@ -72,13 +108,13 @@ class HttpScorer:
         Raises:
             ScoringUnavailable: No usable answer.
         """
-        response = self._request("GET", self._model_url)
-        if response.status_code != HTTPStatus.OK:
-            raise ScoringUnavailable(_describe(response))
+        answer = self._request("GET", self._model_path)
+        if answer.status != HTTPStatus.OK:
+            raise ScoringUnavailable(str(answer))
         try:
-            metadata = ModelMetadata.model_validate_json(response.content)
+            metadata = ModelMetadata.model_validate_json(answer.body)
         except ValidationError as error:
-            raise ScoringUnavailable(f"{self._model_url} is no model of the protocol: {error}") from error
+            raise ScoringUnavailable(f"{answer.of} gives no model of the protocol: {error}") from error
         return ServedModel(metadata.name, metadata.versions[-1], metadata.parameters)
 
     def score(self, rows: Sequence[Sequence[float]]) -> Scores:
@@ -100,25 +136,36 @@ class HttpScorer:
                 ]
             }
         )
-        response = self._request("POST", f"{self._model_url}/infer", body)
-        status = response.status_code
-        if 400 <= status < 500 and status not in _TRY_AGAIN:
-            raise ScoringRefused(_describe(response))
-        if status != HTTPStatus.OK:
-            raise ScoringUnavailable(_describe(response))
-        return _read_scores(response.content, len(rows))
+        answer = self._request("POST", f"{self._model_path}/infer", body)
+        if 400 <= answer.status < 500 and answer.status not in _TRY_AGAIN:
+            raise ScoringRefused(str(answer))
+        if answer.status != HTTPStatus.OK:
+            raise ScoringUnavailable(str(answer))
+        return _read_scores(answer.body, len(rows))
 
     def close(self) -> None:
         """Close the connection."""
-        self._session.close()
+        self._connection.close()
 
-    def _request(self, method: str, url: str, body: bytes | None = None) -> requests.Response:
+    def _request(self, method: str, path: str, body: bytes | None = None) -> _Answer:
+        of = f"{method} {self._base_url}{path}"
+        was_open = self._connection.sock is not None
         try:
-            return self._session.request(
-                method, url, data=body, timeout=self._timeout_s, allow_redirects=False
-            )
-        except requests.RequestException as error:
-            raise ScoringUnavailable(f"{method} {url}: {error}") from error
+            try:
+                return self._ask(method, path, body, of)
+            except ConnectionError:
+                if not was_open:
+                    raise
+                self._connection.close()  # the service has closed an idle connection: scoring is pure, ask again
+                return self._ask(method, path, body, of)
+        except (OSError, HTTPException) as error:
+            self._connection.close()
+            raise ScoringUnavailable(f"{of}: {error!r}") from error
+
+    def _ask(self, method: str, path: str, body: bytes | None, of: str) -> _Answer:
+        self._connection.request(method, path, body, _HEADERS)
+        response = self._connection.getresponse()
+        return _Answer(response.status, response.read(), of)
 
 
 def _read_scores(body: bytes, n: int) -> Scores:
@@ -131,7 +178,3 @@ def _read_scores(body: bytes, n: int) -> Scores:
     if len(scores.probabilities) != n or len(scores.faults) != n:
         raise ScoringUnavailable(f"answer holds {len(scores.probabilities)} scores for {n} rows")
     return scores
-
-
-def _describe(response: requests.Response) -> str:
-    return f"{response.request.method} {response.url} answered {response.status_code}: {response.text[:300]}"

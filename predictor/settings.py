@@ -55,7 +55,9 @@ class PredictorSettings(BaseSettings):
         description="An older reading is refused: the raw history (30 days) would soon drop it again.",
     )
     inference_url: str = Field(
-        default="http://127.0.0.1:8000", description="Base URL of the scoring service."
+        default="http://127.0.0.1:8000",
+        pattern=r"^https?://[A-Za-z0-9._\[\]:-]+(/\S*)?$",
+        description="Base URL of the scoring service.",
     )
     model_name: str = Field(default="fan", description="The model that scores these readings.")
     scoring_timeout_s: float = Field(

@@ -3,9 +3,10 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Protocol
+from itertools import islice
+from typing import Final, Protocol
 
 import structlog
 from tenacity import (
@@ -13,50 +14,40 @@ from tenacity import (
     RetryError,
     Retrying,
     retry_if_exception_type,
-    stop_when_event_set,
     wait_exponential_jitter,
 )
-from tenacity.nap import sleep_using_event
 
-from predictor.broker import QOS0_BACKLOG, Confirmation, ConnectionChange, Delivery, Event
+from predictor.broker import Confirmation, ConnectionChange, Delivery, Event
 from predictor.health import Progress
 from predictor.judgement import Judge, Message, Outcome
 from predictor.metrics import PredictorMetrics
 from predictor.scoring import ScoringUnavailable
 
 _LOG = structlog.get_logger()
-_STATUS_MESSAGES = 2
+_STATUS_MESSAGES: Final = 2
 """Our own online and offline may be on their way beside the verdicts."""
+QOS0_BACKLOG: Final = 20_000
+"""Readings sent at QoS 0 know no back-pressure: beyond this many that wait the newest is dropped."""
 
 
 class Session(Protocol):
     """What the worker needs of a broker; BrokerSession says what each means."""
 
     @property
-    def waiting(self) -> int:
-        """Events not yet taken."""
-
-    @property
     def unconfirmed(self) -> int:
         """Readings that may not be acknowledged yet."""
 
-    def take(self, most: int, timeout_s: float | None = None) -> list[Event]:
-        """Wait for events."""
+    def take(self, timeout_s: float | None = None) -> list[Event]:
+        """Send what is to be sent and wait for events."""
 
     def wake(self) -> None:
         """Let take() return."""
-
-    def is_current(self, delivery: Delivery) -> bool:
-        """Whether its connection still stands."""
 
     def publish(self, delivery: Delivery, topic: str, body: bytes) -> int:
         """Publish what was decided on a reading."""
 
     def confirm(self, confirmation: Confirmation) -> None:
         """Acknowledge what a confirmation sets free."""
-
-    def forget(self) -> None:
-        """The connection is gone."""
 
 
 class Worker:
@@ -82,14 +73,15 @@ class Worker:
         self._clock = clock
         self._stop = threading.Event()
         self._waiting: deque[Delivery] = deque()
+        self._batch: list[Delivery] = []  # at the scoring service; emptied when the connection goes
         self._published: dict[int, Outcome] = {}  # by packet identifier, until the broker confirms
         self._window = 0
         self._scoring_is_down = False
         self._until_scored = Retrying(
             retry=retry_if_exception_type(ScoringUnavailable),
             wait=wait_exponential_jitter(multiplier=0.1, max=5),
-            stop=stop_when_event_set(self._stop),
-            sleep=sleep_using_event(self._stop),
+            stop=lambda _: self._stop.is_set(),
+            sleep=self._serve,
             before_sleep=self._note_scoring_failure,
         )
 
@@ -106,24 +98,24 @@ class Worker:
         """
         while not self._stop.is_set():
             batch_waits = bool(self._waiting) and self._room() > 0
-            self._note(self._session.take(self._max_batch, timeout_s=0 if batch_waits else None))
-            self._metrics.pending.set(len(self._waiting) + self._session.waiting)
-            batch = [
-                self._waiting.popleft() for _ in range(min(len(self._waiting), self._max_batch, self._room()))
-            ]
-            if batch:
-                self._handle(batch)
+            self._note(self._session.take(0 if batch_waits else None))
+            size = min(len(self._waiting), self._max_batch, self._room())
+            self._batch = list(islice(self._waiting, size))
+            if self._batch:
+                self._handle(self._batch)
         deadline = time.monotonic() + stop_s
         while self._session.unconfirmed and (left := deadline - time.monotonic()) > 0:
             # Readings that still arrive are left unacknowledged: the broker keeps them for the next start.
-            self._note(self._session.take(self._max_batch, timeout_s=left))
+            self._note(self._session.take(left))
+
+    def _serve(self, seconds: float) -> None:
+        """Go on with everything but scoring: the broker cuts off who is silent, and confirms what was on its way."""
+        deadline = time.monotonic() + seconds
+        while self._batch and not self._stop.is_set() and (left := deadline - time.monotonic()) > 0:
+            self._note(self._session.take(left))
 
     def _room(self) -> int:
-        """How many more messages may be published before one is confirmed.
-
-        Verdicts that were on their way when a connection broke are sent again on the next one, all at once and
-        whatever the broker takes; more than it takes, and it cuts the connection again.
-        """
+        """How many more messages may be published before one is confirmed; more, and the broker cuts us off."""
         return max(0, self._window - len(self._published))
 
     def _handle(self, batch: list[Delivery]) -> None:
@@ -136,37 +128,47 @@ class Worker:
                 outcomes = self._until_scored(self._judge.judge, messages)
         except RetryError:
             return  # stopped while scoring is away: nothing was acknowledged, the broker sends it again
+        if self._batch is not batch:
+            return  # the connection went while scoring was away: likewise
         if self._scoring_is_down:
             self._scoring_is_down = False
             _LOG.info("scoring_is_back")
         for delivery, outcome in zip(batch, outcomes, strict=True):
-            if self._session.is_current(delivery):
-                mid = self._session.publish(delivery, outcome.topic, outcome.body)
-                self._published[mid] = outcome
+            self._waiting.popleft()
+            self._published[self._session.publish(delivery, outcome.topic, outcome.body)] = outcome
 
-    def _note(self, events: list[Event]) -> None:
+    def _note(self, events: Sequence[Event]) -> None:
         """Act on what happened; readings join those that wait."""
+        confirmed = False
         for event in events:
             if isinstance(event, Delivery):
                 self._accept(event)
             elif isinstance(event, Confirmation):
+                confirmed = True
                 self._confirm(event)
-            elif isinstance(event, ConnectionChange):
-                self._waiting.clear()  # the broker sends them again
-                self._session.forget()
-                self._window = min(self._receive_maximum, event.receive_maximum) - _STATUS_MESSAGES
-                self._progress.connection(up=event.up)
-                self._metrics.connected.set(event.up)
+            else:
+                self._change(event)
+        if confirmed:
+            self._progress.moved(still_waiting=self._session.unconfirmed > 0)
+        self._metrics.pending.set(len(self._waiting))
+
+    def _change(self, change: ConnectionChange) -> None:
+        """The broker sends again what was not acknowledged, and the verdicts on their way are nobody's now."""
+        self._waiting.clear()
+        self._batch = []
+        self._published.clear()
+        self._window = min(self._receive_maximum, change.receive_maximum) - _STATUS_MESSAGES
+        self._progress.connection(up=change.up)
+        self._metrics.connected.set(change.up)
 
     def _accept(self, delivery: Delivery) -> None:
-        if delivery.qos == 0 and len(self._waiting) >= QOS0_BACKLOG:
+        if delivery.mid is None and len(self._waiting) >= QOS0_BACKLOG:
             self._metrics.dropped.inc()
         else:
             self._waiting.append(delivery)
 
     def _confirm(self, confirmation: Confirmation) -> None:
         self._session.confirm(confirmation)
-        self._progress.moved(still_waiting=self._session.unconfirmed > 0)
         outcome = self._published.pop(confirmation.mid, None)
         if outcome is None:
             return

@@ -127,13 +127,15 @@ mosquitto() {
 
 # Everything that telegraf/telegraf.conf names, and nothing else; tests/telegraf compares the two.
 TELEGRAF_PLUGINS="inputs.internal inputs.mqtt_consumer inputs.prometheus outputs.health outputs.influxdb_v2 parsers.value processors.starlark secretstores.docker"
+# What the benchmark needs beside, to run it as a relay from broker to broker.
+TELEGRAF_BENCHMARK_PLUGINS="outputs.mqtt serializers.template"
 
 telegraf() {
   need_packages ca-certificates git
   need_go
   say "Telegraf $TELEGRAF_VERSION: build (about a minute)"
   local tags
-  tags=custom,$(echo $TELEGRAF_PLUGINS | tr ' ' ,)
+  tags=custom,$(echo $TELEGRAF_PLUGINS $TELEGRAF_BENCHMARK_PLUGINS | tr ' ' ,)
   GOBIN=$BIN CGO_ENABLED=0 GOFLAGS=-buildvcs=false "$GO" install -trimpath -ldflags "-s -w -X github.com/influxdata/telegraf/internal.Version=${TELEGRAF_VERSION#v}" \
     -tags "$tags" "github.com/influxdata/telegraf/cmd/telegraf@$TELEGRAF_VERSION" >"$BUILD/telegraf.log" 2>&1 ||
     { tail -30 "$BUILD/telegraf.log" >&2; die "Telegraf did not build; the whole log is $BUILD/telegraf.log"; }
@@ -177,7 +179,7 @@ wanted=("$@")
 for name in "${wanted[@]}"; do
   case $name in
     mosquitto) once mosquitto "$MOSQUITTO_VERSION $MOSQUITTO_OPTIONS" ;;
-    telegraf) once telegraf "$TELEGRAF_VERSION $(echo $TELEGRAF_PLUGINS)" ;;
+    telegraf) once telegraf "$TELEGRAF_VERSION $(echo $TELEGRAF_PLUGINS $TELEGRAF_BENCHMARK_PLUGINS)" ;;
     influxdb) once influxdb "$INFLUXDB_VERSION" ;;
     *) die "unknown server: $name (mosquitto, telegraf, influxdb)" ;;
   esac

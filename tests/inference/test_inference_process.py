@@ -212,3 +212,16 @@ def test_no_service_imports_tensorflow_or_pandas_to_run_litert() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=os.environ
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_thread_that_stays_with_its_connection_holds_up_no_other_caller(
+    start_service: Start, tmp_path: Path
+) -> None:
+    service = start_service(scratch_dir=tmp_path, threads=1)
+    service.await_event("model_ready")
+    callers = [requests.Session() for _ in range(5)]
+    for _ in range(10):
+        for caller in callers:  # each keeps its connection open
+            assert caller.post(f"{service.url}/v2/models/fan/infer", json=REQUEST, timeout=20).ok
+    for caller in callers:
+        caller.close()

@@ -10,7 +10,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 
 def main(port: int) -> None:
-    """Relay fan/messages/# to fan/anomaly at QoS 1 until terminated."""
+    """Relay fan/messages/# to fan/anomaly, each message at the QoS at which it came, until terminated."""
 
     def on_connect(client: mqtt.Client, *_: object) -> None:
         client.subscribe("fan/messages/#", 1)
