@@ -8,8 +8,16 @@ import typer
 
 # What these commands use is loaded by each of them: `fanwatch --help` must not wait for it.
 
-app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
-alarms = typer.Typer(no_args_is_help=True, help="How good the alarms are, and labels from closed ones.")
+app = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_show_locals=False)
+alarms = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="How good the alarms are, and labels from closed ones.",
+    epilog="""\b
+Examples:
+  fanwatch alarms report --days 30          against the figures of EEMUA 191 and ISA-18.2
+  fanwatch alarms labels --out labels.csv   what technicians found, for training""",
+)
 app.add_typer(alarms, name="alarms")
 
 
@@ -27,7 +35,12 @@ AlarmFile = Annotated[
 ]
 
 
-@alarms.command()
+@alarms.command(
+    epilog="""\b
+Examples:
+  fanwatch alarms report --file alarms.sqlite3 --days 30 --operators 2
+  fanwatch alarms report --json"""
+)
 def report(
     file: AlarmFile = None,
     days: Annotated[float, typer.Option(min=0.01, help="The last so many days.")] = 7,
@@ -64,7 +77,11 @@ def report(
     typer.echo(report_json(found) if as_json else report_text(found))
 
 
-@alarms.command()
+@alarms.command(
+    epilog="""\b
+Examples:
+  fanwatch alarms labels --out labels.csv"""
+)
 def labels(
     out: Annotated[
         Path, typer.Option(help="The CSV file to write: deviceID, from, to, label, kind, faulty.")
