@@ -10,7 +10,7 @@ from contract.bundle import Manifest
 from evaluation.config import BacktestConfig, ConfigError, HealthyTable
 from evaluation.judgement import Fault, faults_of
 from evaluation.recorded import Recorded
-from evaluation.replay import LifeCycle, RaisedAlarm, replay
+from evaluation.replay import LifeCycle, RaisedAlarm, replay, usable
 from evaluation.usual_band import NotEnoughHealth, learn_usual_band, natural_flatness
 from monitor.diagnosis.knowledge import Knowledge
 from monitor.diagnosis.plant import EvidenceSettings, Plant, QualitySettings, SignalPlan
@@ -81,7 +81,8 @@ def run(
     score: Score | None = None
     plausible = [signal.plausible for signal in config.signals.values()]
     if config.model is None:
-        probabilities = _by_usual_band(config, recorded, learned)
+        good = usable(recorded.signals, plausible)
+        probabilities = _by_usual_band(config, recorded, learned & good, good)
     else:
         manifest = read_manifest(config.model.bundle)
         _check_signals(config, manifest)
@@ -179,8 +180,9 @@ def _usual_range(values: Values) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _by_usual_band(config: BacktestConfig, recorded: Recorded, learned: Bools) -> Values:
-    """Each device is learned from its own healthy stretch."""
+def _by_usual_band(config: BacktestConfig, recorded: Recorded, learned: Bools, good: Bools) -> Values:
+    """Each device is learned from its own healthy stretch; what is refused is no part of a running mean."""
+    signals = np.where(good[:, np.newaxis], recorded.signals, np.nan)
     probabilities = np.full(len(recorded), 0.5)
     for index, name in enumerate(recorded.devices):
         mine = recorded.device == index
@@ -189,7 +191,7 @@ def _by_usual_band(config: BacktestConfig, recorded: Recorded, learned: Bools) -
             band = learn_usual_band(recorded.times[healthy], recorded.signals[healthy], config.detector)
         except NotEnoughHealth as error:
             raise NotEnoughHealth(f"device {name}: {error}") from error
-        probabilities[mine] = band.probabilities(recorded.times[mine], recorded.signals[mine])
+        probabilities[mine] = band.probabilities(recorded.times[mine], signals[mine])
     return probabilities
 
 

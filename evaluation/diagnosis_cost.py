@@ -1,7 +1,7 @@
 """What the diagnosis costs for each reading, with ten fans and with ten thousand.
 
-Readings are drawn and turned into plain values beforehand; the time measured is that of the monitor's pure core alone,
-in one thread, its tick included. `python -m evaluation.diagnosis_cost` prints it.
+Readings are drawn and turned into plain values beforehand; what is measured is the CPU time of the monitor's pure core
+alone, in one thread, its tick included. `python -m evaluation.diagnosis_cost` prints it.
 """
 
 import gc
@@ -70,14 +70,14 @@ def measure_diagnosis(fans: int, readings: int = 200_000, seed: int = 1) -> Diag
     gc.collect()
     for seq in range(rounds + _WARM_UP_ROUNDS):
         clock.at += INTERVAL_S
-        began = time.perf_counter()
+        began = time.thread_time()
         for name in names:
             number += 1
             row = number % _ROWS
             diagnosis.take(name, clock.at, probabilities[row], rows[row], "bench", seq)
         diagnosis.tick()
         if seq >= _WARM_UP_ROUNDS:
-            spent += time.perf_counter() - began
+            spent += time.thread_time() - began
     return DiagnosisCost(fans, rounds * fans, 1e6 * spent / (rounds * fans))
 
 

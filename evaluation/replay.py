@@ -103,7 +103,7 @@ def replay(
     def announce(findings: Sequence[Finding]) -> None:
         alarms.take(findings if life_cycle is None else life_cycle(findings, clock.at))
 
-    good = _usable(recorded.signals, plausible).tolist()
+    good = usable(recorded.signals, plausible).tolist()
     done = 0
     for number, (device, at, probability, values) in enumerate(_rows(recorded, probabilities)):
         while diagnosis.next_deadline < at:
@@ -138,14 +138,15 @@ def _rows(
         )
 
 
-def _usable(
+def usable(
     rows: npt.NDArray[np.float64], plausible: Sequence[tuple[float, float] | None]
 ) -> npt.NDArray[np.bool_]:
-    usable = np.isfinite(rows).all(axis=1)
+    """Which rows [n, k] the predictor would accept: complete, finite and plausible."""
+    accepted = np.isfinite(rows).all(axis=1)
     for column, bounds in zip(rows.T, plausible, strict=True):
         if bounds is not None:
-            usable &= (column >= bounds[0]) & (column <= bounds[1])
-    return np.asarray(usable)
+            accepted &= (column >= bounds[0]) & (column <= bounds[1])
+    return np.asarray(accepted)
 
 
 def _refusal(

@@ -34,9 +34,10 @@ def health(
     out: Annotated[Path, typer.Option(help="Folder of health.json and health.png.")] = Path("docs/studies"),
     bundle: Annotated[Path, typer.Option(help="Folder of the fan's model.")] = Path("models/fan"),
     streams: Annotated[int, typer.Option(min=10, help="Streams of each kind.")] = 2000,
+    long: Annotated[int, typer.Option(min=1000, help="Readings of the longest stream.")] = 200_000,
 ) -> None:
     """How right and how quick the state of a fan is."""
-    figures = study_health(bundle, streams=streams, readings=100, long_readings=200_000, seed=1)
+    figures = study_health(bundle, streams=streams, readings=100, long_readings=long, seed=1)
     out.mkdir(parents=True, exist_ok=True)
     _write(out / "health.json", figures.figures())
     plot_delays(out / "health.png", figures)

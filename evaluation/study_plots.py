@@ -69,5 +69,6 @@ def plot_wear(path: Path, results: Sequence[WearFigures]) -> None:
         first.plot([], [], color="black", linewidth=1, label="the failure")
         first.plot([], [], color=BLUE, label="90 % interval that holds it")
         first.plot([], [], color=ORANGE, label="interval that misses it")
-        first.legend(frameon=False, loc="upper right", fontsize=9)
+        handles, labels = first.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=10)
         figure.savefig(path)

@@ -26,6 +26,8 @@ _LEAST_GAIN = 0.15
 _FEWEST_INDEPENDENT = 6
 _FEWEST_ROWS = 60
 _STEEPNESS = 8.0
+_STRIDE = 3.0
+_RESOLUTION = 1e-4
 _SLOW_PARTS = 12
 _LEAST_SLOWNESS = 10
 
@@ -68,7 +70,9 @@ class UsualBand:
         for column, center, tolerance, pace in zip(
             steady.T, self.center, self.tolerance, self.pace, strict=True
         ):
-            fast, slow = _means(column - center, self.smoothing, self.slow, float(pace))
+            fast, slow = _means(
+                column - center, self.smoothing, self.slow, float(pace), _STRIDE * float(tolerance)
+            )
             np.maximum(way, np.abs(fast) / tolerance, out=way)
             # On its way back to the center a machine may be as quick as it likes.
             leaving = np.abs(fast) > np.abs(slow)
@@ -96,19 +100,21 @@ def learn_usual_band(times: Values, rows: Values, settings: DetectorTable) -> Us
     learned = []
     for column in (rows - _swing_at(swing, times)).T:
         middle = float(np.median(column))
-        fast, slow = _means(column - middle, settings.smoothing_readings, slow_readings, float("inf"))
+        fast, slow = _means(column - middle, settings.smoothing_readings, slow_readings, np.inf, np.inf)
         settled = len(fast) // _SLOW_PARTS
-        learned.append((middle, _tolerance(fast, chance), _tolerance((fast - slow)[settled:], chance)))
-    center, tolerance, pace = np.array(learned).T
-    return UsualBand(swing, center, tolerance, pace, settings.smoothing_readings, slow_readings)
+        least = _RESOLUTION * max(1.0, abs(middle))
+        pace = _tolerance((fast - slow)[settled:], chance, least)
+        learned.append((middle, _tolerance(fast, chance, least), pace))
+    centers, tolerances, paces = np.array(learned).T
+    return UsualBand(swing, centers, tolerances, paces, settings.smoothing_readings, slow_readings)
 
 
-def _tolerance(deviations: Values, chance: float) -> float:
+def _tolerance(deviations: Values, chance: float, least: float) -> float:
     """Half the width of the prediction interval of one more value (NIST/SEMATECH e-Handbook, 7.2.6.4), robustly."""
     low, high = np.quantile(deviations, (0.01, 0.99))
     kept = np.clip(deviations, low, high)
     independent = max(_FEWEST_INDEPENDENT, len(kept) / (2 * _decay_readings(kept)))
-    scatter = float(np.std(kept)) or max(1e-9, 1e-3 * float(np.abs(deviations).max()))
+    scatter = max(least, float(np.std(kept)))
     return student_t(1 - chance / 2, independent - 1) * scatter * sqrt(1 + 1 / independent)
 
 
@@ -148,8 +154,10 @@ def _swing_at(swing: Values, times: Values) -> Values:
     return np.asarray(swing[lower % _HOURS] * (1 - part) + swing[(lower + 1) % _HOURS] * part)
 
 
-def _means(values: Values, fast: float, slow: float, pace: float) -> tuple[Values, Values]:
+def _means(values: Values, fast: float, slow: float, pace: float, stride: float) -> tuple[Values, Values]:
     """Two exponentially weighted running means of values [n]; a gap keeps the means before it.
+
+    No value counts as further than ``stride`` from the fast mean, so that a single wild one is no fault of the machine.
 
     While the fast mean leaves 0 and is further than ``pace`` from the slow one, the slow one follows at a tenth of its
     rate: a fault must not become what is usual, nor a step that stays an alarm for ever.
@@ -161,7 +169,7 @@ def _means(values: Values, fast: float, slow: float, pace: float) -> tuple[Value
         if value == value:  # noqa: PLR0124 - false for not a number
             if a != a:  # noqa: PLR0124 - the first one
                 a = b = value
-            a += fast_weight * (value - a)
+            a += fast_weight * max(-stride, min(stride, value - a))
             far = abs(a - b) > pace and abs(a) > abs(b)
             b += (slow_weight / 10 if far else slow_weight) * (value - b)
         fast_out.append(a)

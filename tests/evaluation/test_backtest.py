@@ -152,6 +152,16 @@ def test_the_alarms_life_cycle_may_delay_what_is_announced(tmp_path: Path) -> No
     assert seen == sorted(seen)
 
 
+def test_a_single_wild_value_is_no_fault_of_the_machine(tmp_path: Path) -> None:
+    furnace = write_furnace(tmp_path, seed=1, drift=0.0)
+    config = BacktestConfig.read(furnace.config)
+    recorded = read_recording(furnace.file, config)
+    plain = run(config, recorded)
+    recorded.signals[5000, 0] = -999.0
+    recorded.signals[5500, 0] = np.inf
+    assert run(config, recorded).alarms == plain.alarms
+
+
 def test_what_was_learned_from_is_not_judged(tmp_path: Path) -> None:
     furnace = write_furnace(tmp_path, seed=1)
     furnace.config.write_text(FURNACE.replace("first_percent = 15", "first_percent = 99"))
