@@ -13,7 +13,7 @@ from monitor.diagnosis.robust_line import MAD_EFFICIENCY, student_t
 from monitor.diagnosis.time_left import TimeLeft
 
 _LINE_POINTS = 48
-_FURTHEST = 3.0
+_FURTHEST = 8.0
 """The line is drawn ahead for so many times the length of what it was fitted to, at most."""
 
 

@@ -135,11 +135,13 @@ def create_app(settings: MonitorSettings, login: LoginSettings, parts: Parts) ->
             wanted = FanCommand.model_validate_json(request.get_data())
         except ValidationError as error:
             return _refuse(400, f"not a command: {_first_error(error)}")
+        who = gate.who() or _NOBODY
+        desk.write_audit(who, "command", device_id, wanted.condition.value)
         try:
             subscriber.command(device_id, wanted)
         except BrokerAway as away:
+            desk.write_audit(who, "command not delivered", device_id, wanted.condition.value)
             return _refuse(503, f"the command was not delivered: {away}")
-        desk.write_audit(gate.who() or _NOBODY, "command", device_id, wanted.condition.value)
         return jsonify(wanted.model_dump(mode="json", exclude_none=True)), 202
 
     @app.get("/health")

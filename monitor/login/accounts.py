@@ -210,11 +210,16 @@ class Accounts:
             )
 
 
-def _hash(password: str) -> str:
+def check_password(password: str) -> None:
+    """Raises ValueError when a password does not have the form that is expected."""
     if not SHORTEST_PASSWORD <= len(password) <= _LONGEST_PASSWORD:
         raise ValueError(
             f"password of {len(password)} characters: expected {SHORTEST_PASSWORD} to {_LONGEST_PASSWORD}"
         )
+
+
+def _hash(password: str) -> str:
+    check_password(password)
     return generate_password_hash(password)
 
 

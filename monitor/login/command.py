@@ -11,8 +11,17 @@ if TYPE_CHECKING:
 
 # What these commands use is loaded by each of them: `fanwatch --help` must not wait for it.
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-people = typer.Typer(no_args_is_help=True, help="Who may sign in to the live page.")
+app = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
+people = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Who may sign in to the live page.",
+    epilog="""\b
+Examples:
+  fanwatch people add kim             asks for the password of kim, who may then sign in
+  fanwatch people password operator   a new one, also when the old one is forgotten
+  fanwatch people remove kim          ends every session of kim at once""",
+)
 app.add_typer(people, name="people")
 
 
@@ -46,6 +55,7 @@ def add(name: Name, file: AccountFile = None) -> None:
             _refuse(f"{name!r} has an account already; `people password` changes the password")
     except ValueError as error:
         _refuse(str(error))
+    _write_down("add account", name)
     typer.echo(f"{name} may sign in.")
 
 
@@ -56,6 +66,7 @@ def password(name: Name, file: AccountFile = None) -> None:
         _accounts(file).set_password(name, _asked_password())
     except (ValueError, LookupError) as error:
         _refuse(str(error))
+    _write_down("set password", name)
     typer.echo(f"{name} has a new password, and is signed out everywhere.")
 
 
@@ -66,6 +77,7 @@ def remove(name: Name, file: AccountFile = None) -> None:
         _accounts(file).remove(name)
     except LookupError as error:
         _refuse(str(error))
+    _write_down("remove account", name)
     typer.echo(f"{name} may no longer sign in.")
 
 
@@ -78,6 +90,24 @@ def _accounts(file: Path | None) -> "Accounts":
         return Accounts(file or LoginSettings.read().account_file, SystemClock())
     except AccountsUnusableError as error:
         _refuse(str(error))
+
+
+def _write_down(action: str, name: str) -> None:
+    """Into the audit log, which a monitor that has run once keeps beside its alarms."""
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from monitor.alarms.database import AlarmDatabase, StoreError  # noqa: PLC0415
+    from monitor.alarms.history import AlarmHistory  # noqa: PLC0415
+    from monitor.alarms.settings import AlarmSettings  # noqa: PLC0415
+
+    file = AlarmSettings.read().alarm_file
+    if not file.exists():
+        return
+    try:
+        with AlarmDatabase(file) as database, database.transaction():
+            AlarmHistory(database).write_audit(datetime.now(UTC), "command line", action, name, "")
+    except StoreError as error:
+        _refuse(f"it is done, and could not be written down: {error}")
 
 
 def _asked_password() -> str:

@@ -186,9 +186,11 @@ class Gate:
 
     def _before(self) -> Refusal | None:
         """Turn away who may not look."""
+        if request.endpoint in _ALWAYS_OPEN:
+            return None
         if current_user.is_authenticated and _is_person(request):
             self._accounts.touch_session(current_user.token)
-        if self.public_view or request.endpoint in _ALWAYS_OPEN or current_user.is_authenticated:
+        if self.public_view or current_user.is_authenticated:
             return None
         if request.method == "GET" and not request.path.startswith("/api/"):
             return self.turn_to_login()

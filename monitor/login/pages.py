@@ -5,7 +5,7 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.wrappers import Response as AnyResponse
 
 from monitor.alarms.desk import AlarmDesk
-from monitor.login.accounts import Accounts
+from monitor.login.accounts import Accounts, check_password
 from monitor.login.attempts import AttemptLimiter
 from monitor.login.gate import Gate, next_page
 
@@ -59,8 +59,8 @@ def login_pages(gate: Gate, accounts: Accounts, attempts: AttemptLimiter, desk: 
             _LOG.warning("login_refused", why="wrong name or password", name=name[:64], address=address)
             return form(403, _WRONG)
         attempts.succeeded(name, address)
+        desk.write_audit(name, "sign in", address)  # first: what cannot be written down does not happen
         gate.sign_in(name)
-        desk.write_audit(name, "sign in", address)
         return redirect(next_page(request.form.get("next", "/")))
 
     @pages.post("/logout")
@@ -97,10 +97,11 @@ def login_pages(gate: Gate, accounts: Accounts, attempts: AttemptLimiter, desk: 
             return make_response(render_template("account.html", complaint=complaint, done=False), 403)
         attempts.succeeded(who, address)
         try:
-            accounts.set_password(who, request.form.get("new", ""))
+            check_password(request.form.get("new", ""))
         except ValueError as error:
             return make_response(render_template("account.html", complaint=f"{error}.", done=False), 400)
         desk.write_audit(who, "change password", who)
+        accounts.set_password(who, request.form.get("new", ""))
         gate.sign_in(who)
         return render_template("account.html", complaint="", done=True)
 

@@ -13,7 +13,7 @@ from monitor.settings import DEFAULT_SECRETS_DIR
 class LoginSettings(BaseSettings):
     """Each field is variable FANWATCH_<NAME>; a secret is the file fanwatch_<name> in the secrets folder."""
 
-    model_config = SettingsConfigDict(env_prefix="FANWATCH_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="FANWATCH_", env_ignore_empty=True, extra="ignore")
 
     account_file: Path = Field(
         default=Path("/var/lib/fanwatch/accounts.sqlite3"),

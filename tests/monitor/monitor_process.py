@@ -21,6 +21,7 @@ class MonitorProcess(ServerProcess):
     def __init__(self, folder: Path, broker: Mosquitto, **settings: str) -> None:
         super().__init__("monitor", folder)
         self.port = free_port()
+        self._broker = broker
         self._environment = {
             "PYTHONPATH": str(REPOSITORY),
             "FANWATCH_MQTT_HOST": broker.host,
@@ -35,6 +36,11 @@ class MonitorProcess(ServerProcess):
             "FANWATCH_PUBLIC_VIEW": "true",
             **settings,
         }
+
+    @property
+    def first_password(self) -> str:
+        """Of the page's account `operator`, as setup made it."""
+        return (self._broker.site.secrets_of("monitor") / "fanwatch_page_password").read_text()
 
     @property
     def url(self) -> str:

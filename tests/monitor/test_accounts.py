@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from monitor.alarms.database import AlarmDatabase
+from monitor.alarms.history import AlarmHistory
 from monitor.login.accounts import Accounts, AccountsUnusableError, SessionLife
 from monitor.login.command import app
 from tests.monitor.still_clock import StillClock
@@ -135,7 +137,13 @@ def test_a_file_of_a_newer_version_or_of_another_kind_is_refused_with_a_sentence
         Accounts(other, clock)
 
 
-def test_the_command_adds_lists_changes_and_removes_people(file: Path) -> None:
+def test_the_command_adds_lists_changes_and_removes_people_and_writes_it_down(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alarms = tmp_path / "alarms.sqlite3"
+    AlarmDatabase(alarms).close()
+    monkeypatch.setenv("FANWATCH_ALARM_FILE", str(alarms))
+
     def people(*words: str, typed: str = "") -> tuple[int, str]:
         result = CliRunner().invoke(app, ["people", *words, "--file", str(file)], input=typed)
         return result.exit_code, result.output
@@ -154,3 +162,10 @@ def test_the_command_adds_lists_changes_and_removes_people(file: Path) -> None:
     code, said = people("remove", "kim")
     assert (code, "there is no account 'kim'" in said) == (2, True)
     assert people("list") == (0, "")
+    with AlarmDatabase(alarms, read_only=True) as database:
+        written = [(each.who, each.action, each.subject) for each in AlarmHistory(database).audit()]
+    assert written[::-1] == [
+        ("command line", "add account", "kim"),
+        ("command line", "set password", "kim"),
+        ("command line", "remove account", "kim"),
+    ]

@@ -247,12 +247,13 @@ def test_behind_https_the_cookie_never_travels_in_clear(tmp_path: Path) -> None:
 
 def test_a_planted_cookie_is_not_the_one_that_gets_signed_in(site: Site) -> None:
     victim, attacker = site.browser(), site.browser()
-    attacker.get("/login")
+    known_token = attacker.token()
     planted = attacker.session_cookie()
     victim.client.set_cookie("fanwatch_session", planted, domain="127.0.0.1")
     assert victim.sign_in().status_code == 302
     assert victim.session_cookie() != planted
     assert victim.get("/api/alarms").status_code == 200
+    assert victim.order(headers={"X-CSRFToken": known_token}).status_code == 403
     assert attacker.get("/api/alarms").status_code == 401
 
 

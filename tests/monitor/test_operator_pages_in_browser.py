@@ -73,7 +73,6 @@ def plant(broker: Mosquitto, tmp_path: Path) -> Iterator[Plant]:
     # Nobody is called silent however slow the machine that runs the test.
     plant_file = tmp_path / "plant.toml"
     plant_file.write_text(DEFAULT_PLANT.read_text() + "\n[quality]\nsilent_after_s = 3600\n")
-    password = (broker.site.secrets_of("monitor") / "fanwatch_page_password").read_text()
     with (
         MonitorProcess(
             tmp_path,
@@ -85,7 +84,7 @@ def plant(broker: Mosquitto, tmp_path: Path) -> Iterator[Plant]:
         ) as monitor,
         broker.connect("predictor") as predictor,
     ):
-        yield Plant(monitor, predictor, password)
+        yield Plant(monitor, predictor, monitor.first_password)
 
 
 def sign_in(page: Page, plant: Plant) -> None:
@@ -246,6 +245,7 @@ def test_an_alarm_is_answered_by_keyboard_alone(browser: Browser, plant: Plant) 
     plant.breaks("6")
     with watched_page(browser, plant.monitor.url) as page:
         page.goto("/alarms")
+        expect(page.get_by_label("Name")).to_be_focused()
         page.keyboard.type(ACCOUNT)
         page.keyboard.press("Tab")
         page.keyboard.type(plant.password)

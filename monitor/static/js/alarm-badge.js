@@ -9,7 +9,7 @@ const badge = document.getElementById("alarm-badge");
 onAlarms((alarms) => {
   const waiting = alarms.filter((alarm) => UNANSWERED.has(alarm.state)).length;
   badge.hidden = waiting === 0;
-  setText(badge, String(waiting));
+  setText(badge, waiting === 0 ? "" : String(waiting));
   badge.setAttribute("aria-label", `${waiting} not acknowledged`);
   badge.setAttribute("role", "img");
 });
