@@ -18,7 +18,6 @@ from typing import Protocol
 
 import structlog
 
-from contract.rejection import Rejection
 from contract.verdict import Verdict
 from monitor.alarms.database import StoreError
 from monitor.alarms.desk import AlarmDesk, ModeChange
@@ -28,8 +27,9 @@ from monitor.diagnosis.knowledge import Knowledge
 from monitor.diagnosis.time_left import TimeLeft
 from monitor.explainer import Explainer
 from monitor.findings import Finding, FindingKind
-from monitor.intake import Entry, EntryKind, IntakeLog, Step
+from monitor.intake import EntryKind, IntakeLog, Step
 from monitor.prognosis import Prognosis
+from monitor.resumption import resume
 from monitor.subscriber import Arrived
 
 _LOG = structlog.get_logger()
@@ -164,33 +164,11 @@ class ConditionWatch:
             self._on_failure()
 
     def _resume(self) -> None:
-        """Take up what the last run has committed."""
-        told = 0
         with self._lock, self._desk.kept() as kept:
-            for device_id, checkpoint in kept.checkpoints.items():
-                try:
-                    self._diagnosis.restore(device_id, json.loads(checkpoint.state))
-                except (ValueError, KeyError, TypeError) as error:
-                    _LOG.warning("diagnosis_begins_anew", device=device_id, why=str(error)[:200])
-            for entry in self._log.resume(kept, _device_of):
-                self._held.hold(entry.at)
-                self._tell_again(entry)
-                told += 1
+            told = resume(self._diagnosis, self._held, self._log, kept)
             self._stopped = {device.device_id for device in self._diagnosis if device.is_stopped}
         self._busy_since = None
         _LOG.info("diagnosis_resumed", devices=len(self._diagnosis), messages=told)
-
-    def _tell_again(self, entry: Entry) -> None:
-        """The findings are dropped: they were committed with the entry."""
-        if entry.kind is EntryKind.VERDICT:
-            self._diagnosis.take_verdict(Verdict.from_json(entry.body))
-        elif entry.kind is EntryKind.REJECTION:
-            self._diagnosis.take_rejection(Rejection.model_validate_json(entry.body))
-        else:
-            device_id, silent_s = json.loads(entry.body)
-            device = self._diagnosis.device(device_id)
-            if device is not None:
-                device.on_silence(entry.at, silent_s)
 
     def _work(self, arrived: Sequence[Arrived]) -> None:
         if arrived:
@@ -289,11 +267,3 @@ class ConditionWatch:
             elif finding.reading and finding.device_id not in self._faults and self._explainer is not None:
                 self._faults[finding.device_id] = finding
                 self._explainer.explain(finding, lambda *both: self._amended.append(both))
-
-
-def _device_of(entry: Entry) -> str | None:
-    if entry.kind is EntryKind.VERDICT:
-        return Verdict.from_json(entry.body).device_id
-    if entry.kind is EntryKind.REJECTION:
-        return Rejection.model_validate_json(entry.body).device_id
-    return str(json.loads(entry.body)[0])

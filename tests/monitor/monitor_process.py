@@ -4,6 +4,8 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import psutil
+
 from testbed.mosquitto import Mosquitto
 from testbed.process import REPOSITORY, ServerProcess
 from testbed.waiting import free_port
@@ -54,6 +56,14 @@ class MonitorProcess(ServerProcess):
     def environment(self) -> dict[str, str]:
         """Its settings."""
         return self._environment
+
+    def kill(self) -> None:
+        """Ends it and its worker without warning; a worker alone would go on for a while."""
+        workers = psutil.Process(self.pid).children(recursive=True)
+        for worker in workers:  # first, so that nothing tells it that the other has ended
+            worker.kill()
+        super().kill()
+        psutil.wait_procs(workers, timeout=10)
 
     def is_ready(self) -> bool:
         """Whether it says that it works."""
