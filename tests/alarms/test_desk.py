@@ -1,7 +1,9 @@
 """The desk: findings in, answers in, and everything of a step on the disk at once."""
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,9 +11,10 @@ import pytest
 
 from contract.alarm import Alarm, AlarmPriority, AlarmState
 from monitor.alarms.board import NoSuchAlarm
-from monitor.alarms.database import AlarmDatabase, StoreError
+from monitor.alarms.database import MIGRATIONS, AlarmDatabase, StoreError
 from monitor.alarms.desk import ActiveAlarm, AlarmDesk, ModeChange
 from monitor.alarms.history import Outcome
+from monitor.alarms.intake_store import IntakeStore
 from monitor.alarms.lifecycle import NotPossible
 from monitor.alarms.outbox import PUBLISH, WORK_ORDER, notify_channel
 from monitor.alarms.policy import AlarmPolicy
@@ -316,7 +319,18 @@ def test_the_file_is_kept_as_the_promise_needs_it(path: Path) -> None:
     with AlarmDatabase(path) as database:
         assert database.run("PRAGMA journal_mode").fetchone() == ("wal",)
         assert database.run("PRAGMA synchronous").fetchone() == (2,), "FULL"
-        assert database.run("PRAGMA user_version").fetchone() == (1,)
+        assert database.run("PRAGMA user_version").fetchone() == (2,)
+
+
+def test_a_file_of_an_earlier_version_is_brought_up_and_keeps_what_it_holds(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path, isolation_level=None)) as first:
+        first.executescript(f"{MIGRATIONS[0]} PRAGMA user_version = 1;")
+        first.execute("INSERT INTO diagnosis VALUES ('5', ?)", (b"half a window",))
+    with AlarmDatabase(path) as database:
+        kept = IntakeStore(database).kept()
+        assert kept.checkpoints == {"5": Checkpoint(0, b"half a window")}
+        assert list(kept.entries) == []
 
 
 def test_maintenance_that_is_over_is_not_told_of(desk: AlarmDesk, clock: StillClock) -> None:
