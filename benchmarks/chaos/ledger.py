@@ -115,12 +115,20 @@ def audit(
         acknowledged=len(acknowledged),
         missing_readings=sorted(missing_readings),
         missing_verdicts=sorted(missing_verdicts),
-        excused={
-            why: sorted((missing_readings | missing_verdicts) & keys) for why, keys in (excused or {}).items()
-        },
+        excused=_each_once(missing_readings | missing_verdicts, excused or {}),
         doubled=sorted(doubled),
         wrong=sorted(wrong),
     )
+
+
+def _each_once(missing: set[Key], excused: Mapping[str, set[Key]]) -> dict[str, list[Key]]:
+    """The missing ones by the words that excuse them; one that two excuse counts under the first."""
+    left = set(missing)
+    found = {}
+    for why, keys in excused.items():
+        found[why] = sorted(left & keys)
+        left -= keys
+    return found
 
 
 def stored_of(rows: Iterable[Mapping[str, Any]], value: str) -> list[Stored]:

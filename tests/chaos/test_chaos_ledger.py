@@ -56,6 +56,13 @@ def test_what_no_promise_covers_is_lost_and_counted_under_its_words() -> None:
     assert found.sentence() == "1 lost: in the last turn"
 
 
+def test_what_two_reasons_excuse_counts_once() -> None:
+    excused = {"in the last turn": {Key(FAN, 4)}, "on a full volume": {Key(FAN, 3), Key(FAN, 4)}}
+    found = audit(SENT, but(but(TELEMETRY, 4), 3), ANOMALY, excused=excused)
+    assert found.excused == {"in the last turn": [Key(FAN, 4)], "on a full volume": [Key(FAN, 3)]}
+    assert (found.lost, found.broken_promises) == (2, 0)
+
+
 def test_what_was_not_acknowledged_may_be_stored_and_only_rightly() -> None:
     acknowledged = {key: sent for key, sent in SENT.items() if key.seq < 4}
     open_ones = {key: sent for key, sent in SENT.items() if key.seq == 4}
