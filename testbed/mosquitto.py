@@ -14,9 +14,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from testbed.ports import free_port
 from testbed.process import REPOSITORY, SERVERS, ServerProcess, server_binary
 from testbed.site import Site
-from testbed.waiting import free_port, port_answers
+from testbed.waiting import port_answers
 
 CONFIGURATION = REPOSITORY / "mosquitto" / "mosquitto.conf"
 ACL = REPOSITORY / "mosquitto" / "acl"

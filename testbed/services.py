@@ -7,9 +7,9 @@ import psutil
 import requests
 
 from testbed.mosquitto import Mosquitto
+from testbed.ports import free_port
 from testbed.process import REPOSITORY, ServerProcess
 from testbed.site import Site
-from testbed.waiting import free_port
 
 
 class ForkingProcess(ServerProcess):

@@ -9,8 +9,9 @@ import requests
 
 from testbed.influxdb import InfluxDB
 from testbed.mosquitto import Mosquitto
+from testbed.ports import free_port
 from testbed.process import REPOSITORY, ServerProcess, server_binary
-from testbed.waiting import free_port, wait_until
+from testbed.waiting import wait_until
 
 CONFIGURATION = REPOSITORY / "telegraf" / "telegraf.conf"
 SCRIPT = REPOSITORY / "telegraf" / "reading.star"

@@ -36,13 +36,6 @@ def wait_until(probe: Callable[[], T | None], *, within_s: float, what: str) -> 
         time.sleep(_PAUSE_S)
 
 
-def free_port() -> int:
-    """A loopback port that nobody uses now."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
-
-
 def port_answers(port: int, host: str = "127.0.0.1") -> bool:
     """Whether somebody accepts connections on that port of this machine."""
     with socket.create_connection((host, port), timeout=1):
