@@ -113,14 +113,19 @@ class Record:
             return AlarmState.LATCHED_ACKNOWLEDGED if known else AlarmState.LATCHED_UNACKNOWLEDGED
         return AlarmState.RETURNED
 
-    def urgency(self, priority: AlarmPriority) -> tuple[bool, bool, int, bool, datetime]:
-        """Sorts the most urgent first: in view, active, by priority, not yet acknowledged, oldest."""
+    def urgency(self, priority: AlarmPriority) -> tuple[bool, bool, int, bool, datetime, str, str]:
+        """Sorts the most urgent first: in view, active, by priority, not yet acknowledged, oldest; then by name.
+
+        The names decide between what began at one moment, so that it is the same one after a restart.
+        """
         return (
             self.state in HIDDEN or self.state is AlarmState.NORMAL,
             not self.active,
             priority,
             self.acknowledged_by is not None,
             self.since,
+            self.device_id,
+            self.kind.value,
         )
 
     def possible_actions(self) -> tuple[str, ...]:
@@ -377,7 +382,7 @@ class DeviceAlarms:
             rule = self.policy.rules[record.kind]
             if record.shelf is not None and record.shelf.until <= at:
                 record.shelf = None
-                self._settle(record, Cause.SHELF_EXPIRED)
+                self._settle(record, Cause.SHELF_EXPIRED, always=True)
             if record.condition and not record.active and record.changed_at + rule.on_delay <= at:
                 self._raise(record)
             elif record.active and not record.condition and record.changed_at + rule.off_delay <= at:

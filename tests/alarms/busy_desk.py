@@ -12,6 +12,7 @@ from pathlib import Path
 
 import structlog
 
+from monitor.alarms.board import NoSuchAlarm
 from monitor.alarms.database import AlarmDatabase
 from monitor.alarms.desk import AlarmDesk, ModeChange
 from monitor.alarms.lifecycle import NotPossible
@@ -31,7 +32,7 @@ def act(desk: AlarmDesk, chance: random.Random) -> None:
     alarm = chance.choice(waiting)
     assert alarm.alarm_id
     deed = chance.choice(alarm.actions)
-    with suppress(NotPossible):  # a delay was over in between
+    with suppress(NotPossible, NoSuchAlarm):  # a delay was over or a shelf expired in between
         if deed == "shelve":
             desk.shelve(alarm.alarm_id, "Anna", datetime.now(UTC) + timedelta(seconds=chance.random()))
         elif deed == "close":

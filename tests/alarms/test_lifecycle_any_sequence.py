@@ -209,6 +209,17 @@ class AnySequence(RuleBasedStateMachine):
 
     @precondition(lambda self: hasattr(self, "model"))
     @invariant()
+    def what_is_stored_is_what_is_so(self) -> None:
+        self.take()
+        device = self.board._devices.get(DEVICE)
+        live = {} if device is None else device.records
+        assert {kind: record_from_json(text) for kind, text in self.stored.items()} == live
+        restored = AlarmBoard(self.policy)
+        restored.restore([record_from_json(text) for text in reversed(self.stored.values())], [])
+        assert restored.most_urgent(DEVICE) == self.board.most_urgent(DEVICE)
+
+    @precondition(lambda self: hasattr(self, "model"))
+    @invariant()
     def the_journal_follows_the_arrows_and_has_no_gap(self) -> None:
         self.take()
         for kind in KINDS:
