@@ -5,8 +5,8 @@ import urllib.request
 from pathlib import Path
 
 from testbed.mosquitto import Mosquitto
+from testbed.ports import free_port
 from testbed.process import REPOSITORY, ServerProcess
-from testbed.waiting import free_port
 
 
 class MonitorProcess(ServerProcess):
