@@ -79,6 +79,14 @@ bench: .venv/.synced servers ## speed, beside what could be used instead, a quar
 bench-full: .venv/.synced servers ## every measure of speed, a million messages among them: most of an hour
 	@.venv/bin/fanwatch bench --full --rounds 3
 
+.PHONY: chaos
+chaos: .venv/.synced servers ## kill, hang, fill, cut, and look for every reading: make chaos [CASES=1,6-8] [DURATION=180] [SEED=7]
+	@.venv/bin/fanwatch chaos $(if $(CASES),--cases $(CASES)) $(if $(DURATION),--duration $(DURATION)) $(if $(SEED),--seed $(SEED))
+
+.PHONY: chaos-ci
+chaos-ci: .venv/.synced servers ## three minutes of it, on processes, with its outcome in reports/
+	@.venv/bin/fanwatch chaos --on processes --cases 1-6,9-13 --duration 180 --out reports
+
 .PHONY: train
 train: .venv/.synced ## train the fan model anew, on seeded generated data
 	@.venv/bin/fanwatch train

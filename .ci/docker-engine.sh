@@ -9,7 +9,8 @@
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-STATE=$ROOT/.cache/docker
+# Without links in it, which the engine refuses under its containers.
+STATE=$(realpath -m "$ROOT/.cache")/docker
 PID_FILE=$STATE/engine.pid
 LOG=$STATE/engine.log
 # The engine's sockets: a path under a deep clone would pass the 107 characters that a Unix socket may have.

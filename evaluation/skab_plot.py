@@ -1,7 +1,6 @@
 """One picture for each recording: the evidence, its limit, the labelled fault and what was called one."""
 
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -9,28 +8,20 @@ from matplotlib.figure import Figure
 
 from evaluation.outliers import OutlierScore, stretches
 from evaluation.skab import Judged
+from training.report import STYLE
 
 # Blue and orange are told apart with any colour vision; the bars lie at different heights as well.
 _EVIDENCE = "#1f6fb4"
 _FAULT = "#d9730d"
 _LABEL = "#555555"
 _LEARNED = "#eeeeee"
-_STYLE: dict[Any, Any] = {
-    "axes.grid": True,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "figure.constrained_layout.use": True,
-    "font.size": 11,
-    "grid.alpha": 0.3,
-    "savefig.dpi": 100,
-}
 _HIGHEST = 12.0
 
 
 def write_plot(folder: Path, judged: Judged) -> Path:
     """Write the picture of one recording, named after it; returns its path."""
     path = folder / f"{judged.name.removesuffix('.csv').replace('/', '-')}.png"
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         _figure(judged).savefig(path)
     return path
 

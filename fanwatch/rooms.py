@@ -48,4 +48,7 @@ COMMANDS: dict[str, RoomCommand] = {
     "bench": RoomCommand(
         "benchmarks.speed.command", None, "Measure speed, beside what could be used instead."
     ),
+    "chaos": RoomCommand(
+        "benchmarks.chaos.command", None, "Kill, hang and cut the stack, and look for every reading."
+    ),
 }

@@ -9,9 +9,10 @@ import requests
 from edge_manager.credentials import Account, passwords_of
 from edge_manager.influxdb import InfluxDB as InfluxDBConnection
 from edge_manager.site_setup import prepare_influxdb
+from testbed.ports import free_port
 from testbed.process import REPOSITORY, ServerProcess, server_binary
 from testbed.site import Site
-from testbed.waiting import free_port, wait_until
+from testbed.waiting import wait_until
 
 CONFIGURATION = REPOSITORY / "influxdb" / "influxdb.conf"
 SCHEMA = REPOSITORY / "influxdb" / "schema"

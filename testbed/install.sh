@@ -126,7 +126,7 @@ mosquitto() {
 }
 
 # Everything that telegraf/telegraf.conf names, and nothing else; tests/telegraf compares the two.
-TELEGRAF_PLUGINS="inputs.internal inputs.mqtt_consumer inputs.prometheus outputs.health outputs.influxdb_v2 parsers.value processors.starlark secretstores.docker"
+TELEGRAF_PLUGINS="inputs.disk inputs.internal inputs.mqtt_consumer inputs.prometheus outputs.health outputs.influxdb_v2 parsers.value processors.starlark secretstores.docker"
 # What the benchmark needs beside, to run it as a relay from broker to broker.
 TELEGRAF_BENCHMARK_PLUGINS="outputs.mqtt serializers.template"
 

@@ -1,7 +1,9 @@
 """The real Mosquitto with mosquitto/mosquitto.conf."""
 
 import getpass
+import os
 import queue
+import subprocess
 import threading
 from types import TracebackType
 from typing import Self
@@ -12,12 +14,14 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from testbed.ports import free_port
 from testbed.process import REPOSITORY, SERVERS, ServerProcess, server_binary
 from testbed.site import Site
-from testbed.waiting import free_port, port_answers
+from testbed.waiting import port_answers
 
 CONFIGURATION = REPOSITORY / "mosquitto" / "mosquitto.conf"
 ACL = REPOSITORY / "mosquitto" / "acl"
+HEALTH_CHECK = REPOSITORY / "mosquitto" / "healthcheck.sh"
 ANSWER_WITHIN_S = 20
 
 
@@ -69,6 +73,20 @@ class Mosquitto(ServerProcess):
     def is_ready(self) -> bool:
         """Whether it accepts connections."""
         return port_answers(self.port)
+
+    def check_health(self) -> bool:
+        """Runs the container's health check once, which ends a broker on a full volume; whether it finds it well."""
+        places = {
+            "FANWATCH_BROKER_DATA": str(self.folder / "data"),
+            "FANWATCH_BROKER_PID": str(self.pid),
+            "FANWATCH_BROKER_PORT": str(self.port),
+            "FANWATCH_SECRETS_DIR": str(self.site.secrets_of("mosquitto")),
+            "PATH": f"{SERVERS / 'bin'}:{os.environ['PATH']}",
+        }
+        check = subprocess.run(
+            ["sh", HEALTH_CHECK], env=os.environ | places, capture_output=True, timeout=30, check=False
+        )
+        return check.returncode == 0
 
     def connect(
         self,

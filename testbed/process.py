@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -59,7 +60,7 @@ def with_line(configuration: Path, old: str, new: str) -> str:
     return "".join(changed)
 
 
-class ServerProcess:
+class ServerProcess(ABC):
     """What the servers have in common. A subclass gives the command and says when the server is ready.
 
     Args:
@@ -75,17 +76,17 @@ class ServerProcess:
         self._log_start = 0
         folder.mkdir(parents=True, exist_ok=True)
 
+    @abstractmethod
     def command(self) -> list[str]:
         """The command line of the server."""
-        raise NotImplementedError
 
     def environment(self) -> dict[str, str]:
         """What its environment has beyond that of the tests."""
         return {}
 
+    @abstractmethod
     def is_ready(self) -> bool:
         """Whether the running server does its work."""
-        raise NotImplementedError
 
     def start(self, *, wait: bool = True) -> Self:
         """Starts it, and waits until it does its work unless told otherwise.
@@ -158,6 +159,11 @@ class ServerProcess:
     def running(self) -> bool:
         """Whether the process lives."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was started and has ended by itself; wait_ended() takes note of that."""
+        return self._process is not None and self._process.poll() is not None
 
     def wait_ended(self, within_s: float = START_WITHIN_S) -> int:
         """Waits until it ends by itself; its exit status."""

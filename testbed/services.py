@@ -1,17 +1,39 @@
 """Our own services as processes of this machine, on the real broker of a site."""
 
+import signal
 import sys
 
 import psutil
 import requests
 
 from testbed.mosquitto import Mosquitto
+from testbed.ports import free_port
 from testbed.process import REPOSITORY, ServerProcess
 from testbed.site import Site
-from testbed.waiting import free_port
 
 
-class Inference(ServerProcess):
+class ForkingProcess(ServerProcess):
+    """A service under gunicorn: what happens to it happens to its workers too."""
+
+    def kill(self) -> None:
+        """Ends it and its workers without warning; a worker alone would go on serving for a while."""
+        workers = self._workers()
+        super().kill()
+        for worker in workers:
+            worker.kill()
+        psutil.wait_procs(workers, timeout=10)
+
+    def send(self, number: signal.Signals) -> None:
+        """Sends a signal to it and its workers."""
+        super().send(number)
+        for worker in self._workers():
+            worker.send_signal(number)
+
+    def _workers(self) -> list[psutil.Process]:
+        return psutil.Process(self.pid).children(recursive=True)
+
+
+class Inference(ForkingProcess):
     """The scoring service with the committed model.
 
     Args:
@@ -39,14 +61,6 @@ class Inference(ServerProcess):
             f"FANWATCH_{name}": value for name, value in settings.items()
         }
 
-    def kill(self) -> None:
-        """Ends it and its workers without warning; a worker alone would go on serving for a while."""
-        workers = psutil.Process(self.pid).children(recursive=True)
-        super().kill()
-        for worker in workers:
-            worker.kill()
-        psutil.wait_procs(workers, timeout=10)
-
     def is_ready(self) -> bool:
         """Whether a model is loaded and has scored a row."""
         return requests.get(f"{self.url}/v2/health/ready", timeout=2).ok
@@ -59,14 +73,20 @@ class Predictor(ServerProcess):
         mosquitto: The broker, whose site has the predictor's password.
         inference_url: The scoring service.
         settings: FANWATCH_ variables that differ from the defaults, without the prefix.
+        port: Of /health and /metrics; a free one unless given.
     """
 
     def __init__(
-        self, mosquitto: Mosquitto, inference_url: str, settings: dict[str, str] | None = None
+        self,
+        mosquitto: Mosquitto,
+        inference_url: str,
+        settings: dict[str, str] | None = None,
+        *,
+        port: int | None = None,
     ) -> None:
         name = (settings or {}).get("CLIENT_ID", "predictor")
         super().__init__(name, mosquitto.site.folder / name)
-        self.health_port = free_port()
+        self.health_port = free_port() if port is None else port
         self.health_url = f"http://127.0.0.1:{self.health_port}"
         self._settings = {
             "MQTT_HOST": mosquitto.host,
@@ -102,3 +122,39 @@ class Predictor(ServerProcess):
         """What its health check complains of; None when it is well."""
         answer: str | None = requests.get(f"{self.health_url}/health", timeout=2).json()["complaint"]
         return answer
+
+
+class Monitor(ForkingProcess):
+    """The monitor with its live page.
+
+    Args:
+        mosquitto: The broker, whose site has the monitor's password.
+        inference_url: The scoring service, which states the units.
+    """
+
+    def __init__(self, mosquitto: Mosquitto, inference_url: str) -> None:
+        super().__init__("monitor", mosquitto.site.folder / "monitor")
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._settings = {
+            "MQTT_HOST": mosquitto.host,
+            "MQTT_PORT": str(mosquitto.port),
+            "MQTT_USERNAME": "monitor",
+            "INFERENCE_URL": inference_url,
+            "LISTEN_PORT": str(self.port),
+            "SECRETS_DIR": str(mosquitto.site.secrets_of("monitor")),
+        }
+
+    def command(self) -> list[str]:
+        """The service."""
+        return [sys.executable, "-m", "monitor"]
+
+    def environment(self) -> dict[str, str]:
+        """Its settings."""
+        return {"PYTHONPATH": str(REPOSITORY)} | {
+            f"FANWATCH_{name}": value for name, value in self._settings.items()
+        }
+
+    def is_ready(self) -> bool:
+        """Whether it says that it works."""
+        return requests.get(f"{self.url}/health", timeout=5).ok

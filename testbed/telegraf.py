@@ -2,14 +2,16 @@
 
 import json
 import shutil
+from pathlib import Path
 from typing import Any
 
 import requests
 
 from testbed.influxdb import InfluxDB
 from testbed.mosquitto import Mosquitto
+from testbed.ports import free_port
 from testbed.process import REPOSITORY, ServerProcess, server_binary
-from testbed.waiting import free_port, wait_until
+from testbed.waiting import wait_until
 
 CONFIGURATION = REPOSITORY / "telegraf" / "telegraf.conf"
 SCRIPT = REPOSITORY / "telegraf" / "reading.star"
@@ -25,6 +27,7 @@ class Telegraf(ServerProcess):
         name: Another than "telegraf" for a second one on the same site.
         naive_time_zone: The zone of a time that names none.
         metrics_urls: Where to scrape the services, by service; nobody listens unless given.
+        broker_volume: Where the broker's data is mounted; unless given there is no such volume, and no figure of it.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class Telegraf(ServerProcess):
         name: str = "telegraf",
         naive_time_zone: str = "UTC",
         metrics_urls: dict[str, str] | None = None,
+        broker_volume: Path | None = None,
     ) -> None:
         super().__init__(name, mosquitto.site.folder / name)
         self.mosquitto = mosquitto
@@ -45,6 +49,7 @@ class Telegraf(ServerProcess):
         self._metrics_urls = {"predictor": "", "inference": "", "monitor": "", "history": ""} | (
             metrics_urls or {}
         )
+        self._broker_volume = self.folder / "no-volume" if broker_volume is None else broker_volume
         self.health_url = f"http://127.0.0.1:{free_port()}"
 
     def command(self) -> list[str]:
@@ -67,6 +72,7 @@ class Telegraf(ServerProcess):
             "FANWATCH_INFLUXDB_URL": self.influxdb.url,
             "FANWATCH_TELEGRAF_DIR": str(self.folder),
             "FANWATCH_TELEGRAF_HEALTH": self.health_url.removeprefix("http://"),
+            "FANWATCH_BROKER_VOLUME": str(self._broker_volume),
             "FANWATCH_NAIVE_TIME_ZONE": self._naive_time_zone,
         }
 

@@ -36,14 +36,7 @@ def wait_until(probe: Callable[[], T | None], *, within_s: float, what: str) -> 
         time.sleep(_PAUSE_S)
 
 
-def free_port() -> int:
-    """A loopback port that nobody uses now."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
-
-
-def port_answers(port: int) -> bool:
-    """Whether somebody accepts connections on that loopback port."""
-    with socket.create_connection(("127.0.0.1", port), timeout=1):
+def port_answers(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether somebody accepts connections on that port of this machine."""
+    with socket.create_connection((host, port), timeout=1):
         return True

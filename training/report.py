@@ -24,7 +24,7 @@ _HEALTHY = "#1f6fb4"
 _FAULTY = "#d9730d"
 _REFERENCE = "#777777"
 _SCATTER_ROWS = 1500
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "axes.grid": True,
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -33,6 +33,7 @@ _STYLE: dict[Any, Any] = {
     "grid.alpha": 0.3,
     "savefig.dpi": 100,
 }
+"""How every plot of the project looks: matplotlib's settings."""
 
 
 def write_report(
@@ -58,7 +59,7 @@ def write_report(
     content = {**evaluation.figures(), **(facts or {})} | ({"losses": dict(losses)} if losses else {})
     metrics.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     written = [metrics]
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         plots = {
             "scatter.png": _scatter(data, signals),
             "roc.png": _roc(evaluation),

@@ -153,6 +153,21 @@ def test_data_lies_in_named_volumes_so_that_it_survives_down_and_up() -> None:
     assert {"mosquitto-data", "influxdb-data", "grafana-data"} <= named
 
 
+def test_the_brokers_health_check_is_the_one_that_ends_it_before_its_volume_is_full() -> None:
+    check = SERVICES["mosquitto"]["healthcheck"]
+    assert check["test"] == ["CMD", "sh", "/mosquitto/config/healthcheck.sh"]
+    assert "./mosquitto:/mosquitto/config:ro" in SERVICES["mosquitto"]["volumes"]
+    assert (ROOT / "mosquitto" / "healthcheck.sh").exists()
+    assert check["interval"] == "10s", "docs/nothing-lost.md says how often"
+
+
+def test_telegraf_sees_the_brokers_volume_where_its_configuration_looks_and_cannot_write_there() -> None:
+    [place] = re.findall(
+        r"FANWATCH_BROKER_VOLUME:-([^}]+)}", (ROOT / "telegraf" / "telegraf.conf").read_text()
+    )
+    assert f"mosquitto-data:{place}:ro" in SERVICES["telegraf"]["volumes"]
+
+
 def test_a_scaled_service_has_no_name_of_its_own() -> None:
     assert not any("container_name" in service for service in SERVICES.values())
 

@@ -4,7 +4,7 @@ import socket
 from dataclasses import astuple
 
 from demo.ports import LOOPBACK, Ports, choose_ports, is_free, moved
-from testbed.waiting import free_port
+from testbed.ports import free_port
 
 
 def test_a_taken_port_moves_to_the_next_free_one_and_is_named() -> None:

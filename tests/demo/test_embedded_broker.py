@@ -17,7 +17,8 @@ from paho.mqtt.properties import Properties
 from demo.broker import PROBE_S, rumqttd_configuration
 from demo.ports import LOOPBACK, Ports
 from testbed.mosquitto import Connection
-from testbed.waiting import free_port, port_answers, wait_until
+from testbed.ports import free_port
+from testbed.waiting import port_answers, wait_until
 
 WITHIN_S = 10
 

@@ -5,8 +5,8 @@ import sys
 import requests
 
 from testbed.influxdb import InfluxDB
+from testbed.ports import free_port
 from testbed.process import REPOSITORY, ServerProcess
-from testbed.waiting import free_port
 
 
 class HistoryProcess(ServerProcess):

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from edge_manager.commands import app
 from edge_manager.credentials import CREDENTIALS
+from testbed.ports import free_port
 from testbed.site import Site
-from testbed.waiting import free_port
 
 runner = CliRunner()
 

@@ -11,10 +11,11 @@ from edge_manager.heartbeat import Heartbeat
 from edge_manager.influxdb import InfluxDB as Connection
 from testbed.influxdb import InfluxDB, nanoseconds
 from testbed.mosquitto import Mosquitto
+from testbed.ports import free_port
 from testbed.readings import now_ms, verdict
 from testbed.site import Site
 from testbed.telegraf import CONFIGURATION, Telegraf
-from testbed.waiting import free_port, wait_until
+from testbed.waiting import wait_until
 from tests.edge_manager.history_process import HistoryProcess
 
 AGE = "fanwatch_history_newest_verdict_age_seconds"

@@ -17,8 +17,9 @@ from edge_manager.influxdb import InfluxDBError
 from edge_manager.site_setup import prepare_influxdb
 from edge_manager.statements import read_statements
 from testbed.influxdb import SCHEMA, InfluxDB
+from testbed.ports import free_port
 from testbed.site import Site
-from testbed.waiting import free_port, wait_until
+from testbed.waiting import wait_until
 
 STATEMENTS = read_statements((SCHEMA / "backfill.influxql").read_text())
 

@@ -25,10 +25,11 @@ from monitor.metrics import MonitorMetrics
 from predictor.metrics import PredictorMetrics
 from testbed.influxdb import SCHEMA, InfluxDB, nanoseconds
 from testbed.mosquitto import Mosquitto
+from testbed.ports import free_port
 from testbed.readings import reading, verdict
 from testbed.site import Site
 from testbed.telegraf import Telegraf
-from testbed.waiting import free_port, wait_until
+from testbed.waiting import wait_until
 
 HEALTHY, BROKEN, SILENT, ODD_NAME = "1", "5", "3", "hall-2.fan_6"
 SIMILAR_NAME = "hall-2xfan_6"

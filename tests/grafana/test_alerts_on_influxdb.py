@@ -9,15 +9,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from testbed.alert_rules import evaluate, rule
 from testbed.influxdb import InfluxDB, nanoseconds
+from testbed.process import REPOSITORY
 from testbed.site import Site
-from tests.grafana.alert_rules import evaluate, rule
 from tests.grafana.plant import BROKEN, HEALTHY, ODD_NAME, SILENT
 
 FAULT, QUIET = rule("fanwatch-fan-fault"), rule("fanwatch-fan-silent")
 HEARTBEAT = rule("fanwatch-heartbeat")
 DOWN, OFFLINE = rule("fanwatch-service-down"), rule("fanwatch-service-offline")
 BROKER_AWAY, DROPPED = rule("fanwatch-broker-away"), rule("fanwatch-broker-dropped")
+QUEUE, VOLUME = rule("fanwatch-broker-queue"), rule("fanwatch-broker-volume")
 
 AHEAD_S = 200
 HEARTBEATS = {
@@ -229,3 +231,28 @@ class TestBroker:
         counter = {s: f"publish_messages_dropped={5 if s < -100 else 0}.0" for s in range(-300, AHEAD_S, 5)}
         write(influxdb, "broker", counter)
         assert evaluate(DROPPED, influxdb).of() is False
+
+    @pytest.mark.parametrize(
+        ("messages", "megabytes", "fires"),
+        [(99_000, 20, False), (101_000, 20, True), (50, 99, False), (50, 110, True), (0, 0, False)],
+    )
+    def test_a_queue_that_may_be_half_full_in_messages_or_in_bytes_fires(
+        self, influxdb: InfluxDB, messages: int, megabytes: int, fires: bool
+    ) -> None:
+        field = f"store_messages_count={messages}.0,store_messages_bytes={megabytes * 1024 * 1024}.0"
+        write(influxdb, "broker", dict.fromkeys(range(-50, AHEAD_S, 5), field))
+        assert evaluate(QUEUE, influxdb).of() is fires
+
+    def test_the_limits_of_the_queue_are_the_brokers_own(self) -> None:
+        lines = (REPOSITORY / "mosquitto" / "mosquitto.conf").read_text().splitlines()
+        limits = [line.split()[1] for line in lines if line.startswith("max_queued_")]
+        assert len(limits) == 2
+        assert all(f"/ {limit} AS" in QUEUE["data"][0]["model"]["query"] for limit in limits)
+
+    @pytest.mark.parametrize(("percent", "fires"), [(79.5, False), (80.5, True)])
+    def test_a_volume_that_is_more_than_four_fifths_full_fires(
+        self, influxdb: InfluxDB, percent: float, fires: bool
+    ) -> None:
+        used = dict.fromkeys(range(-50, AHEAD_S, 5), f"used_percent={percent}")
+        write(influxdb, "disk,volume=broker", used)
+        assert evaluate(VOLUME, influxdb).of(volume="broker") is fires

@@ -10,7 +10,7 @@ from grafana_foundation_sdk.models.alerting import Rule
 from grafana_foundation_sdk.models.expr import TypeMath, TypeReduce, TypeThreshold
 
 from contract.bundle import Manifest
-from tests.grafana.alert_rules import rule, rule_groups, rules
+from testbed.alert_rules import rule, rule_groups, rules
 from tests.grafana.dashboard_files import DATASOURCE, PROVISIONING, REPOSITORY, dashboards, panels
 from tests.grafana.typed_models import misfits
 

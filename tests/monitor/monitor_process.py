@@ -7,8 +7,8 @@ from pathlib import Path
 import psutil
 
 from testbed.mosquitto import Mosquitto
+from testbed.ports import free_port
 from testbed.process import REPOSITORY, ServerProcess
-from testbed.waiting import free_port
 
 
 class MonitorProcess(ServerProcess):

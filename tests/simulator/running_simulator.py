@@ -12,7 +12,8 @@ from urllib.request import urlopen
 from prometheus_client.parser import text_string_to_metric_families
 
 from testbed.mosquitto import Mosquitto
-from testbed.waiting import free_port, wait_until
+from testbed.ports import free_port
+from testbed.waiting import wait_until
 
 STOP_WITHIN_S = 20
 

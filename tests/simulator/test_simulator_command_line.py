@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from testbed.mosquitto import Mosquitto
-from testbed.waiting import free_port
+from testbed.ports import free_port
 
 HEADER = "DeviceID,Time,Rotation,Temperature,Vibration,Sound,Faulty\n"
 

@@ -4,7 +4,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from simulator.health import STALLED_AFTER_S, ask, diagnose
 from simulator.metrics import Metrics
-from testbed.waiting import free_port
+from testbed.ports import free_port
 
 NOW_S = 1_700_000_000.0
 LONG_AGO_S = NOW_S - STALLED_AFTER_S - 1

@@ -14,10 +14,11 @@ from playwright.sync_api import Browser, Page, expect
 
 from contract.command import Condition, FanCommand
 from testbed.mosquitto import Mosquitto
+from testbed.ports import free_port
 from testbed.process import REPOSITORY, ServerProcess
 from testbed.services import Inference, Predictor
 from testbed.site import Site
-from testbed.waiting import free_port, port_answers, wait_until
+from testbed.waiting import port_answers, wait_until
 from tests.browser.watched_page import chromium, watched_page
 from tests.monitor.monitor_process import MonitorProcess
 

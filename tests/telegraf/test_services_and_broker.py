@@ -9,6 +9,7 @@ from testbed.influxdb import InfluxDB
 from testbed.mosquitto import Mosquitto
 from testbed.process import without_line
 from testbed.site import Site
+from testbed.small_volume import SmallVolume
 from testbed.telegraf import CONFIGURATION, Telegraf
 from testbed.waiting import wait_until
 
@@ -98,6 +99,28 @@ def test_a_services_status_is_stored_under_its_name(new_site: Callable[[], Site]
             wait_until(lambda: online() == {"monitor": 1}, within_s=20, what="the monitor to be online")
             monitor.publish("fan/status/monitor", '{"status":"offline"}', retain=True)
             wait_until(lambda: online() == {"monitor": 0}, within_s=20, what="the monitor to be offline")
+
+
+def test_how_full_the_brokers_volume_is_is_stored_as_a_float_and_nothing_else_of_it(
+    new_site: Callable[[], Site],
+) -> None:
+    site = new_site()
+    configuration = CONFIGURATION.read_text().replace('interval = "5s"', 'interval = "1s"', 1)
+    with (
+        SmallVolume(site.folder / "mosquitto" / "data", 32) as volume,
+        Mosquitto(site) as broker,
+        InfluxDB(site) as database,
+    ):
+        database.prepare()
+        volume.fill(0.6)
+        with Telegraf(broker, database, configuration=configuration, broker_volume=volume.folder):
+            rows = wait_until(
+                lambda: database.query('SELECT * FROM "disk"'), within_s=20, what="a figure of the volume"
+            )
+        types = {row["fieldKey"]: row["fieldType"] for row in database.query('SHOW FIELD KEYS FROM "disk"')}
+    assert types == {"used_percent": "float"}
+    assert rows[0].keys() == {"time", "name", "volume", "used_percent"}
+    assert (rows[0]["volume"], round(rows[0]["used_percent"])) in {("broker", 60), ("broker", 61)}
 
 
 def test_the_brokers_own_figures_are_stored_as_numbers(

@@ -10,10 +10,11 @@ from pathlib import Path
 import psutil
 
 from testbed.mosquitto import Mosquitto
+from testbed.ports import free_port
 from testbed.process import REPOSITORY, ServerProcess, server_binary
 from testbed.services import Inference, Predictor
 from testbed.site import Site
-from testbed.waiting import free_port, port_answers
+from testbed.waiting import port_answers
 
 HERE = Path(__file__).parent
 MODEL_FILE = REPOSITORY / "models" / "fan" / "model.keras"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.compose.engine.containers import PROJECT, Stack, docker
+from testbed.containers import PROJECT, Stack, docker
 
 _report: list[str] = []
 

@@ -7,7 +7,7 @@ import urllib.request
 import pytest
 
 from edge_manager.credentials import CREDENTIALS
-from tests.compose.engine.containers import BIND, PROJECT, Stack, docker, sign_in
+from testbed.containers import BIND, PROJECT, Stack, docker, sign_in
 
 PUBLISHED = {"mosquitto": 1883, "monitor": 8080, "grafana": 3000}
 NOT_PUBLISHED = (8000, 8086, 9101, 9102, 9103, 8095)

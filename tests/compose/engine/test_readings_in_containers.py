@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from testbed.containers import Stack, kill, sign_in
 from testbed.waiting import wait_until
-from tests.compose.engine.containers import Stack, docker, sign_in
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PER_GENERATION = 500
@@ -128,9 +128,7 @@ def test_a_predictor_that_is_killed_comes_back_by_itself_and_no_reading_is_lost(
     more = [_second_generation(number, start) for number in range(1000, 1100)]
     fans = sign_in("simulator", stack.password("mqtt-simulator"))
     try:
-        # Not `docker kill`, which counts as a wish of the operator's that it stay down.
-        kill = ("python", "-c", f"import os; os.kill({victim['State']['Pid']}, 9)")
-        docker("run", "--rm", "--pid", "host", "--network", "none", "python:3.13-slim", *kill)
+        kill(victim["State"]["Pid"])
         fans.publish_all([(one.topic, one.payload) for one in more])
         sent += more
         _expect_all(stack, sent)

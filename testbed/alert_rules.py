@@ -9,14 +9,13 @@ import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
-from testbed.influxdb import InfluxDB
-from tests.grafana.dashboard_files import PROVISIONING
+from testbed.process import REPOSITORY
 
-RULES = PROVISIONING / "alerting" / "rules.yml"
+RULES = REPOSITORY / "grafana" / "provisioning" / "alerting" / "rules.yml"
 
 Labels = tuple[tuple[str, str], ...]
 Series = dict[Labels, list[float]]
@@ -27,6 +26,13 @@ _MATH = re.compile(r"\$\{(\w+)\} (>=|<=|>|<) ([0-9.]+)")
 _MATH_COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt,
 }  # fmt: skip
+
+
+class Database(Protocol):
+    """What can be asked as Grafana asks."""
+
+    def query(self, statement: str, *, user: str = "admin") -> list[dict[str, Any]]:
+        """The rows of a statement, each a dict with its columns and tags."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ def rule(uid: str) -> dict[str, Any]:
     return next(rule for rule in rules() if rule["uid"] == uid)
 
 
-def evaluate(rule: dict[str, Any], influxdb: InfluxDB) -> Outcome:
+def evaluate(rule: dict[str, Any], influxdb: Database) -> Outcome:
     """Evaluates a rule once, with the rights that Grafana has.
 
     Raises:
@@ -84,7 +90,7 @@ def evaluate(rule: dict[str, Any], influxdb: InfluxDB) -> Outcome:
     return Outcome({labels: value != 0 for labels, value in numbers[rule["condition"]].items()})
 
 
-def _query(influxdb: InfluxDB, statement: str) -> Series:
+def _query(influxdb: Database, statement: str) -> Series:
     found: Series = {}
     times: set[tuple[Labels, int]] = set()
     for row in influxdb.query(statement, user="grafana"):

@@ -12,9 +12,9 @@ from paho.mqtt.properties import Properties
 
 from testbed.mosquitto import Connection
 
-__all__ = ["BIND", "PROJECT", "ROOT", "Stack", "docker", "sign_in"]
+__all__ = ["BIND", "PROJECT", "ROOT", "Stack", "docker", "kill", "sign_in"]
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[1]
 PROJECT = "fanwatch-test"
 # A loopback address that nothing else uses, so that a stack or a demo that runs on this machine is left in peace.
 BIND = os.environ.get("FANWATCH_TEST_BIND", "127.0.77.1")
@@ -47,6 +47,13 @@ def docker(*arguments: str, check: bool = True, timeout_s: float = 600) -> subpr
         output = (result.stdout + result.stderr)[-6000:]
         raise AssertionError(f"docker {' '.join(arguments)[:200]} ended with {result.returncode}:\n{output}")
     return result
+
+
+def kill(pid: int) -> None:
+    """SIGKILL to a process of a container. Not ``docker kill``, which counts as a wish that it stay down."""
+    assert pid > 0, "0 would be this very command's own group"
+    number = ("python", "-c", f"import os; os.kill({pid}, 9)")
+    docker("run", "--rm", "--pid", "host", "--network", "none", "python:3.13-slim", *number)
 
 
 def sign_in(user: str | None, password: str | None) -> Connection:

@@ -1,0 +1,231 @@
+"""Numbered readings at a steady rate, sent again until acknowledged, and what the broker acknowledged of them."""
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from benchmarks.chaos.ledger import Key, Sent
+from contract.reading import Reading
+from contract.timestamp import format_timestamp, parse_timestamp
+
+DEVICES = 20
+BROKEN = 4
+"""The number of the device whose every reading is faulty; the others are healthy."""
+
+_IN_FLIGHT = 500
+"""paho sends everything that it holds again at a reconnection, at once; the broker takes 1,000."""
+_LAST_TURN_BYTES = 4096
+"""What the broker reads of one sender in one turn of its loop (mosquitto/mosquitto.conf says more)."""
+_TICK_S = 0.01
+_SESSION_S = 3600
+_HEADER_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAddress:
+    """Where and as whom to publish."""
+
+    host: str
+    port: int
+    username: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Acknowledgement:
+    mid: int
+    refusal: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _ConnectionLost:
+    pass
+
+
+class Flow:
+    """One publisher of DEVICES devices, named prefix-0 and so on. Its methods may be called from any thread.
+
+    Args:
+        broker: Where it publishes.
+        prefix: Begins every device's name; also the client's id.
+        per_second: Readings a second, over all devices.
+    """
+
+    def __init__(self, broker: BrokerAddress, prefix: str, per_second: float) -> None:
+        self.prefix = prefix
+        self.last_turns: set[Key] = set()
+        self.refusals: list[str] = []
+        self.disconnections = 0
+        self._broker = broker
+        self._per_second = per_second
+        self._sent: dict[Key, Sent] = {}
+        self._acknowledged: dict[Key, int] = {}  # with the bytes of its packet, in order
+        self._waiting: deque[tuple[Sent, str, bytes]] = deque()
+        self._in_flight: dict[int, tuple[Sent, int]] = {}
+        self._events: queue.SimpleQueue[_Acknowledgement | _ConnectionLost] = queue.SimpleQueue()
+        self._made = 0
+        self._running = threading.Event()
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._client = self._make_client()
+        self._thread = threading.Thread(target=self._run, name=f"flow {prefix}", daemon=True)
+
+    @property
+    def broken_device(self) -> str:
+        """The one whose verdicts must all be faulty."""
+        return f"{self.prefix}-{BROKEN}"
+
+    @property
+    def acknowledged(self) -> dict[Key, Sent]:
+        """What the broker has acknowledged so far."""
+        with self._lock:
+            return {key: self._sent[key] for key in self._acknowledged}
+
+    @property
+    def unacknowledged(self) -> dict[Key, Sent]:
+        """What has been made and not been acknowledged so far."""
+        with self._lock:
+            return {key: sent for key, sent in self._sent.items() if key not in self._acknowledged}
+
+    @property
+    def acknowledged_count(self) -> int:
+        """How many readings the broker has acknowledged so far."""
+        return len(self._acknowledged)
+
+    @property
+    def newest_acknowledged_ns(self) -> int:
+        """The sensor's time of the reading that was acknowledged last; 0 before the first."""
+        with self._lock:
+            return self._sent[next(reversed(self._acknowledged))].time_ns if self._acknowledged else 0
+
+    def add(self, count: int) -> None:
+        """So many readings more, as fast as the broker takes them."""
+        with self._lock:
+            for _ in range(count):
+                self._make()
+
+    def pause(self) -> None:
+        """No new readings for now; those made already are still sent until acknowledged."""
+        self._running.clear()
+
+    def go_on(self) -> None:
+        """New readings again, at the rate."""
+        self._running.set()
+
+    def all_acknowledged(self) -> bool:
+        """Whether the broker has answered for everything; after pause() this stays so."""
+        with self._lock:
+            return not self._waiting and not self._in_flight
+
+    def __enter__(self) -> Self:
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = _SESSION_S
+        self._client.connect(
+            self._broker.host, self._broker.port, 10, clean_start=False, properties=properties
+        )
+        self._client.loop_start()
+        self._running.set()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _make_client(self) -> mqtt.Client:
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, self.prefix, protocol=mqtt.MQTTv5)
+        client.username_pw_set(self._broker.username, self._broker.password)
+        client.reconnect_delay_set(min_delay=1, max_delay=1)
+        client.max_queued_messages_set(0)
+        client.max_inflight_messages_set(_IN_FLIGHT)
+        client.on_publish = self._on_publish
+        client.on_disconnect = lambda *_: self._events.put(_ConnectionLost())
+        return client
+
+    def _on_publish(
+        self, _client: mqtt.Client, _data: object, mid: int, reason: ReasonCode, _properties: object
+    ) -> None:
+        self._events.put(_Acknowledgement(mid, str(reason) if reason.is_failure else None))
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        while not self._stop.is_set():
+            now = time.monotonic()
+            with self._lock:
+                while due <= now:
+                    due += 1 / self._per_second
+                    if self._running.is_set():
+                        self._make()
+                self._note_events()
+                self._hand_over()
+            time.sleep(_TICK_S)
+
+    def _make(self) -> None:
+        device, seq = f"{self.prefix}-{self._made % DEVICES}", self._made // DEVICES
+        broken = self._made % DEVICES == BROKEN
+        self._made += 1
+        stamp = format_timestamp(datetime.now(UTC))
+        rotation = (410.0 if broken else 600.0) + seq % 40
+        signals = {"temperature": 53.0, "vibration": 240.0, "sound": 58.0} if broken else _HEALTHY
+        reading = Reading(
+            deviceID=device, timeStamp=stamp, seq=seq, bootID="chaos", rotation=rotation, **signals
+        )
+        milliseconds = round(parse_timestamp(stamp).timestamp() * 1000)
+        sent = Sent(Key(device, seq), milliseconds * 1_000_000 + seq % 1_000_000, rotation, int(broken))
+        self._sent[sent.key] = sent
+        self._waiting.append((sent, f"fan/messages/{device}", reading.to_json()))
+
+    def _hand_over(self) -> None:
+        while self._waiting and len(self._in_flight) < _IN_FLIGHT:
+            sent, topic, body = self._waiting.popleft()
+            mid = self._client.publish(topic, body, qos=1).mid
+            self._in_flight[mid] = (sent, len(topic) + len(body) + _HEADER_BYTES)
+
+    def _note_events(self) -> None:
+        for event in _drain(self._events):
+            if isinstance(event, _ConnectionLost):
+                self.disconnections += 1
+                self._note_last_turn()
+                continue
+            sent, size = self._in_flight.pop(event.mid)
+            if event.refusal is None:
+                self._acknowledged[sent.key] = size
+            else:
+                self.refusals.append(event.refusal)
+
+    def _note_last_turn(self) -> None:
+        left = _LAST_TURN_BYTES
+        for key in reversed(self._acknowledged):
+            left -= self._acknowledged[key]
+            if left < 0:
+                return
+            self.last_turns.add(key)
+
+
+_HEALTHY = {"temperature": 40.0, "vibration": 150.0, "sound": 48.5}
+
+
+def _drain(
+    events: "queue.SimpleQueue[_Acknowledgement | _ConnectionLost]",
+) -> Iterable[_Acknowledgement | _ConnectionLost]:
+    while True:
+        try:
+            yield events.get_nowait()
+        except queue.Empty:
+            return
