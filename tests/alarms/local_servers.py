@@ -14,7 +14,7 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from testbed.waiting import free_port
+from testbed.ports import free_port
 
 
 @dataclass

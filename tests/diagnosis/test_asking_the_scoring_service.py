@@ -6,9 +6,9 @@ from monitor.diagnosis.plant import Plant
 from monitor.diagnosis.reasons import Reasons
 from monitor.diagnosis.shapley import NotScored
 from monitor.scoring import ScoringService
+from testbed.ports import free_port
 from testbed.services import Inference
 from testbed.site import Site
-from testbed.waiting import free_port
 from tests.diagnosis.told import score
 
 READING = (430.0, 41.0, 231.0, 48.0)
