@@ -91,6 +91,11 @@ chaos-ci: .venv/.synced servers ## three minutes of it, on processes, with its o
 train: .venv/.synced ## train the fan model anew, on seeded generated data
 	@.venv/bin/fanwatch train
 
+.PHONY: studies
+studies: .venv/.synced ## how good the diagnosis is on simulated fans, into docs/studies
+	@.venv/bin/python -m evaluation.studies health
+	@.venv/bin/python -m evaluation.studies wear
+
 .PHONY: schema
 schema: .venv/.synced ## write docs/schema from the contract
 	@.venv/bin/python -m docs.generate_schema

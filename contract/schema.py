@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from contract.alarm import Alarm
 from contract.bundle import Manifest
 from contract.command import FanCommand
 from contract.reading import Reading
@@ -23,6 +24,7 @@ BODIES: dict[str, type[BaseModel]] = {
     "reading": Reading,
     "verdict": Verdict,
     "rejection": Rejection,
+    "alarm": Alarm,
     "fan-command": FanCommand,
     "service-status": ServiceStatus,
     "manifest": Manifest,

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import secrets
 import shutil
 import sys
 import time
@@ -52,7 +53,7 @@ def demo(
 
 
 def _run(duration_s: float | None, kind: BrokerKind | None, files: Files, models: Path) -> int:
-    for leftover in (files.truth, files.result):
+    for leftover in (files.truth, files.result, *_with_journal(files.alarms), *_with_journal(files.accounts)):
         leftover.unlink(missing_ok=True)
     shutil.rmtree(files.logs, ignore_errors=True)
     try:
@@ -60,17 +61,35 @@ def _run(duration_s: float | None, kind: BrokerKind | None, files: Files, models
         broker = prepare_broker(ports, files.folder, kind)
     except OSError as error:
         _refuse(str(error))
-    _welcome(broker, ports, files)
+    password = _new_password(files)
+    _welcome(broker, ports, files, password)
     started_s = time.time()
     ending, screen = run(parts(broker, ports, files, models, started_s, duration_s), files.logs)
     return _farewell(ending, screen, files)
 
 
-def _welcome(broker: Broker, ports: Ports, files: Files) -> None:
+def _with_journal(database: Path) -> list[Path]:
+    """A SQLite file and the two that stand beside it."""
+    return [database.with_name(database.name + suffix) for suffix in ("", "-wal", "-shm")]
+
+
+def _new_password(files: Files) -> str:
+    """The page's account of this run: random, because others of this machine reach its loopback too."""
+    password = secrets.token_hex(6)
+    files.secrets.mkdir(mode=0o700, exist_ok=True)
+    file = files.secrets / "fanwatch_page_password"
+    file.unlink(missing_ok=True)
+    file.touch(mode=0o600)
+    file.write_text(password)
+    return password
+
+
+def _welcome(broker: Broker, ports: Ports, files: Files, password: str) -> None:
     for name, (documented, chosen) in moved(ports).items():
         if name != "mqtt_old" or broker.kind is BrokerKind.EMBEDDED:
             _say(f"Port {documented} is taken, so {name} is on {chosen}.")
     _say(f"Live page:  http://{LOOPBACK}:{ports.page}")
+    _say(f"Sign in:    as operator with {password}, to acknowledge, shelve or close an alarm")
     _say(f"Broker:     {LOOPBACK}:{ports.mqtt}, {broker.title}")
     _say(f"Logs:       {files.logs}")
     # 0.6 * 0.5 * 2/3 * 7/15 of a broken fan's readings lie inside the healthy ranges (simulator/fan.py has them).

@@ -43,6 +43,21 @@ class Files:
         return self.folder / "truth.jsonl"
 
     @property
+    def alarms(self) -> Path:
+        """The monitor's alarms and audit log."""
+        return self.folder / "alarms.sqlite3"
+
+    @property
+    def accounts(self) -> Path:
+        """Who may sign in to the page."""
+        return self.folder / "accounts.sqlite3"
+
+    @property
+    def secrets(self) -> Path:
+        """The monitor's secrets folder."""
+        return self.folder / "secrets"
+
+    @property
     def result(self) -> Path:
         """The figures, when the run is over."""
         return self.folder / "result.json"
@@ -93,7 +108,17 @@ def parts(
             [python, "-m", "predictor"],
             shared | broker.predictor | {"FANWATCH_LISTEN_PORT": str(ports.predictor)},
         ),
-        service("monitor", ports.page, [python, "-m", "monitor"]),
+        Part(
+            "monitor",
+            [python, "-m", "monitor"],
+            shared
+            | {
+                "FANWATCH_LISTEN_PORT": str(ports.page),
+                "FANWATCH_ALARM_FILE": str(files.alarms),
+                "FANWATCH_ACCOUNT_FILE": str(files.accounts),
+                "FANWATCH_SECRETS_DIR": str(files.secrets),
+            },
+        ),
         service("simulator", ports.simulator, [*gate, *simulator]),
         Part(MEASURE, measure, shared),
     ]

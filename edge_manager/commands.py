@@ -65,10 +65,11 @@ def setup() -> None:
         raise typer.Exit(1) from error
     typer.echo(
         f"Fanwatch is set up.\n"
-        f"  live page  {settings.page_url}\n"
+        f"  live page  {settings.page_url}  (user operator)\n"
         f"  Grafana    {settings.grafana_url}  (user admin)\n"
-        f"  Grafana's password: {settings.show_command} grafana\n"
-        f"  every credential:   {settings.show_command}"
+        f"  the page's password: {settings.show_command} page\n"
+        f"  Grafana's password:  {settings.show_command} grafana\n"
+        f"  every credential:    {settings.show_command}"
     )
 
 

@@ -78,6 +78,12 @@ def _influxdb(user: str, purpose: str, reader: Reader, file: str) -> Credential:
 _ALL = (
     Credential("grafana", "Grafana's user admin", _GRAFANA, "admin_password", Account.GRAFANA, "admin"),
     Credential("grafana-secret-key", "the key under which Grafana stores secrets", _GRAFANA, "secret_key"),
+    Credential(
+        "page", "the live page's user operator, until it is changed there", _MONITOR, "fanwatch_page_password"
+    ),
+    Credential(
+        "page-session", "the key that signs the live page's cookies", _MONITOR, "fanwatch_session_secret"
+    ),
     _mqtt("legacy", "fans of the first generation, on the flat topic", _OPERATOR, "mqtt_legacy"),
     _mqtt("simulator", "the simulated fans", _SIMULATOR, "fanwatch_mqtt_password"),
     _mqtt("predictor", "the predictor", _PREDICTOR, "fanwatch_mqtt_password"),

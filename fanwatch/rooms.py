@@ -38,6 +38,13 @@ COMMANDS: dict[str, RoomCommand] = {
     "evaluate skab": RoomCommand(
         "evaluation.skab_command", "evaluation", "Judge the detection of faults by SKAB's recordings."
     ),
+    "backtest": RoomCommand(
+        "evaluation.command", "evaluation", "Say what would have alarmed on stored data, and how early."
+    ),
+    "alarms": RoomCommand(
+        "monitor.alarms.command", "monitor", "Say how good the alarms are; export labels from closed ones."
+    ),
+    "people": RoomCommand("monitor.login.command", "monitor", "Say who may sign in to the live page."),
     "bench": RoomCommand(
         "benchmarks.speed.command", None, "Measure speed, beside what could be used instead."
     ),

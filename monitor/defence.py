@@ -1,15 +1,13 @@
 """What a browser is told to refuse, and what is refused of a browser.
 
-There is no login yet and so no cookie to steal, but the page answers on the machine's own address, where any web site
-that somebody visits can make their browser send requests. Three things keep a foreign site from breaking a fan:
+The page answers on the machine's own address, where any web site that somebody visits can make their browser send
+requests. Three things keep a foreign site from changing anything, before the login (monitor/login/gate.py) looks at it:
 
-* a command must be application/json, which a browser sends to another origin only after asking (CORS preflight), and
-  no preflight is ever granted;
+* what a script sends must be application/json, which a browser sends to another origin only after asking (CORS
+  preflight), and no preflight is ever granted; the few forms are held to what follows, and to their token;
 * its Origin must be this very host; a browser always names it on a POST;
 * the host must be localhost, an IP address or a name from the settings: a site whose name is made to point at this
   machine (DNS rebinding) would pass the second check, and has a name that is none of these.
-
-A token in the page would add nothing to this without a session to tie it to.
 """
 
 import ipaddress
@@ -20,11 +18,12 @@ from flask import Request, Response
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    # Others are told nothing either way; with no-referrer a browser also hides the Origin of our own forms from us.
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
@@ -38,10 +37,11 @@ def add_headers(response: Response) -> Response:
     return response
 
 
-def why_foreign(request: Request, allowed_hosts: tuple[str, ...]) -> str | None:
+def why_foreign(request: Request, allowed_hosts: tuple[str, ...], *, form: bool = False) -> str | None:
     """Why a request that changes something does not come from this page, or None when it does."""
-    if request.mimetype != "application/json":
-        return "expected Content-Type application/json"
+    wanted = "application/x-www-form-urlencoded" if form else "application/json"
+    if request.mimetype != wanted:
+        return f"expected Content-Type {wanted}"
     host = urlsplit(f"//{request.host}").hostname or ""
     if not _is_own(host, allowed_hosts):
         return (

@@ -49,3 +49,5 @@ class Finding:
     inspect: str
     """What to look at; empty when there is nothing to look at."""
     contributions: tuple[Contribution, ...] = ()
+    reading: tuple[float, ...] = ()
+    """The reading [k] that is explained, in the order of the plant's signals; empty where none is."""

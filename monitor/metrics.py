@@ -29,7 +29,12 @@ _OF_A_DEVICE: dict[str, Callable[[Losses], int]] = {
 class MonitorMetrics:
     """The metrics of one monitor, in a registry of its own."""
 
-    def __init__(self, fleet: Fleet, progress_age_s: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        progress_age_s: Callable[[], float],
+        waiting: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(_FleetCollector(fleet))
         self.messages = Counter(
@@ -49,6 +54,19 @@ class MonitorMetrics:
             "Errors of our own in handling a message; each is logged with its trace.",
             registry=self.registry,
         )
+        self.acknowledged = Counter(
+            "fanwatch_monitor_messages_acknowledged",
+            "Messages that are safe: committed with what comes of them, or nothing to be kept.",
+            registry=self.registry,
+        )
+        self.dropped = Counter(
+            "fanwatch_monitor_messages_dropped",
+            "Messages sent at QoS 0 that came faster than they could be taken.",
+            registry=self.registry,
+        )
+        Gauge(
+            "fanwatch_monitor_waiting", "Messages that wait to be diagnosed.", registry=self.registry
+        ).set_function(waiting)
         self.commands = Counter(
             "fanwatch_monitor_commands",
             "Commands sent to simulated machines.",

@@ -1,24 +1,57 @@
 """The monitor under gunicorn: one worker, threads, and the broker connection inside the worker."""
 
 import logging
+import os
+import signal
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
+from contract.topics import Topics
+from monitor.alarms.service import AlarmService
+from monitor.alarms.settings import AlarmSettings
 from monitor.clock import Clock
+from monitor.condition_watch import ConditionWatch
+from monitor.diagnosis.core import Diagnosis
+from monitor.diagnosis.knowledge import Knowledge
+from monitor.diagnosis.plant import Plant
+from monitor.explainer import Explainer
 from monitor.fleet import Fleet, FleetLimits
+from monitor.login.accounts import Accounts, SessionLife
+from monitor.login.settings import LoginSettings
+from monitor.scoring import ScoringService
 from monitor.settings import MonitorSettings
 from monitor.signature import SignatureReader
 from monitor.subscriber import Subscriber
-from monitor.web import create_app
+from monitor.web import Parts, create_app
+
+
+@dataclass(frozen=True, slots=True)
+class AllSettings:
+    """Of every part of the monitor."""
+
+    monitor: MonitorSettings
+    alarms: AlarmSettings
+    login: LoginSettings
+
+    @classmethod
+    def read(cls) -> Self:
+        """Read the environment and the secrets folder.
+
+        Raises:
+            pydantic.ValidationError: A variable does not have the form that its field asks for.
+        """
+        return cls(MonitorSettings.read(), AlarmSettings.read(), LoginSettings.read())
 
 
 class Monitor:
     """Everything that one worker process runs."""
 
-    def __init__(self, settings: MonitorSettings, clock: Clock) -> None:
+    def __init__(self, all_settings: AllSettings, clock: Clock) -> None:
+        settings, login = all_settings.monitor, all_settings.login
         self.fleet = Fleet(
             clock,
             FleetLimits(
@@ -33,17 +66,70 @@ class Monitor:
         )
         self.signatures = SignatureReader(settings.inference_url, settings.model_name)
         self.subscriber = Subscriber(settings, self.fleet, clock, self.signatures.seen)
-        self.app = create_app(settings, self.fleet, self.subscriber, self.signatures)
+        self.alarms = AlarmService(
+            all_settings.alarms, Topics(settings.topic_root), self.subscriber.connection, clock
+        )
+        plant = Plant.read(settings.plant_file)
+        knowledge = Knowledge(plant)
+        self.scoring = ScoringService(settings.inference_url, settings.model_name)
+        self.explainer = Explainer(plant, self.scoring.score, self._model_signals)
+        self.watch = ConditionWatch(
+            self.subscriber,
+            knowledge,
+            self.alarms.desk,
+            clock,
+            make_diagnosis=lambda held: Diagnosis(held, knowledge, naive_time_zone=settings.naive_time_zone),
+            remembered=settings.receive_maximum,
+            explainer=self.explainer,
+            on_failure=_end_process,
+        )
+        self.accounts = Accounts(
+            login.account_file,
+            clock,
+            SessionLife(login.session_idle_h * 3600, login.session_longest_h * 3600),
+        )
+        self.app = create_app(
+            settings,
+            login,
+            Parts(
+                fleet=self.fleet,
+                subscriber=self.subscriber,
+                signatures=self.signatures,
+                desk=self.alarms.desk,
+                diagnosis=self.watch,
+                accounts=self.accounts,
+                clock=clock,
+                operators=all_settings.alarms.alarm_operators,
+                stalled=self.watch.complaint,
+            ),
+        )
+
+    def _model_signals(self) -> list[str] | None:
+        signature = self.signatures.signature
+        return None if signature is None else [spec.name for spec in signature.signals]
 
     def start(self) -> None:
         """Begin to listen to the broker and to ask the scoring service."""
         self.signatures.start()
         self.subscriber.start()
+        self.alarms.start()
+        self.explainer.start()
+        self.watch.start()
 
     def stop(self) -> None:
         """Leave the broker in good order."""
+        self.watch.stop()
+        self.explainer.stop()
         self.subscriber.stop()
+        self.alarms.stop()
         self.signatures.stop()
+        self.scoring.close()
+        self.accounts.close()
+
+
+def _end_process() -> None:
+    """Ask gunicorn's worker to end; its master starts another one."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class MonitorServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
@@ -53,8 +139,9 @@ class MonitorServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
     them itself, after it.
     """
 
-    def __init__(self, settings: MonitorSettings, clock: Clock, log_config: dict[str, Any]) -> None:
-        self._settings = settings
+    def __init__(self, settings: AllSettings, clock: Clock, log_config: dict[str, Any]) -> None:
+        self._all = settings
+        self._settings = settings.monitor
         self._clock = clock
         self._log_config = log_config
         self._monitor: Monitor | None = None
@@ -83,7 +170,7 @@ class MonitorServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
 
     def load(self) -> Flask:
         """The application, made in the worker. Called by gunicorn."""
-        self._monitor = Monitor(self._settings, self._clock)
+        self._monitor = Monitor(self._all, self._clock)
         return self._monitor.app
 
     def _start(self, _worker: object) -> None:

@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from contract.identity import ModelName
+from monitor.diagnosis.plant import DEFAULT_PLANT
 
 DEFAULT_SECRETS_DIR = Path("/run/fanwatch")
 
@@ -27,6 +28,17 @@ class MonitorSettings(BaseSettings):
         min_length=1,
         max_length=64,
         description="Name at the broker. Two monitors of one name throw each other out again and again.",
+    )
+    session_expiry_s: int = Field(
+        default=7 * 86400,
+        ge=3600,
+        description="Seconds for which the broker keeps what arrives for an absent monitor.",
+    )
+    receive_maximum: int = Field(
+        default=1000,
+        ge=10,
+        le=65535,
+        description="Messages that the broker sends ahead of acknowledgements; bounds memory and the log.",
     )
     topic_root: str = Field(default="fan", description="First level of every topic.")
     naive_time_zone: ZoneInfo = Field(
@@ -55,6 +67,11 @@ class MonitorSettings(BaseSettings):
         default=(),
         description="Host names, comma-separated, under which the page may send commands; "
         "localhost and every IP address always may.",
+    )
+    plant_file: Path = Field(
+        default=DEFAULT_PLANT,
+        description="What the plant knows of its machines: usual ranges, limits of wear, what to look at, planned "
+        "maintenance, and the figures of the diagnosis.",
     )
     silent_after_s: float = Field(
         default=10, gt=0, description="A device without a verdict for so many seconds is shown as silent."

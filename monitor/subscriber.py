@@ -1,12 +1,15 @@
-"""The broker: what arrives goes to the fleet, and commands go out.
+"""The broker: what arrives goes to the fleet at once and into an inbox, and commands go out.
 
-MQTT 5 (OASIS standard, 2019) through paho. The session outlives a short loss of the connection, but not the
-process: the page shows the present, and a new process has no use for an old backlog.
+MQTT 5 (OASIS standard, 2019) through paho: a persistent session with manual acknowledgement. Whoever empties the inbox
+acknowledges, in the order of arrival (section 4.6), when a message is safe; what was not acknowledged comes again,
+after a loss of the connection as after a kill. The network thread never waits for that, so that no heartbeat is late.
 """
 
+import queue
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 import paho.mqtt.client as mqtt
 import structlog
@@ -14,7 +17,6 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
-from pydantic import ValidationError
 
 from contract.command import FanCommand
 from contract.rejection import Rejection
@@ -29,16 +31,31 @@ from monitor.settings import MonitorSettings
 _LOG = structlog.get_logger()
 _QOS = 1
 _SERVICE = "monitor"
-_SESSION_EXPIRY_S = 300
 _FRESH_S = 2.0
+_KEEPALIVE_S = 10
+"""A broker that froze is noticed within twice this: before its silence is taken for that of every machine."""
+_QOS0_BACKLOG = 20_000
+"""Messages sent at QoS 0 know no back-pressure: beyond so many that wait the newest is dropped."""
 
 
 class BrokerAway(RuntimeError):  # noqa: N818 - it names the state, as in "while the broker is away"
     """Nothing can be sent, or the broker did not confirm it in time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A message that waits to be taken, and then to be acknowledged."""
+
+    connection: int
+    mid: int
+    qos: int
+    body: bytes
+    content: Verdict | Rejection | None
+    """None where it tells nothing of a machine."""
+
+
 class Subscriber:
-    """Feeds the fleet from the broker; starts and stops a network thread of paho's."""
+    """Feeds the fleet and the inbox from the broker; starts and stops a network thread of paho's."""
 
     def __init__(
         self,
@@ -56,8 +73,38 @@ class Subscriber:
         self._trouble: str | None = "not connected yet"
         self._subscribed = False
         self._probe = threading.Lock()
-        self.metrics = MonitorMetrics(fleet, self.progress_age_s)
+        self._inbox: queue.SimpleQueue[Arrived] = queue.SimpleQueue()
+        self._connection = 0  # numbers the connections; written by the network thread only
+        self.metrics = MonitorMetrics(fleet, self.progress_age_s, self._inbox.qsize)
         self._client = self._make_client()
+
+    @property
+    def listening_since(self) -> int | None:
+        """Numbers the subscription that stands; None while there is none."""
+        return self._connection if self._trouble is None else None
+
+    def take(self, most: int, timeout_s: float) -> list[Arrived]:
+        """Wait for a message, and take what else is there already, at most ``most``, in the order of arrival."""
+        taken: list[Arrived] = []
+        with suppress(queue.Empty):
+            taken.append(self._inbox.get(timeout=timeout_s))
+            while len(taken) < most:
+                taken.append(self._inbox.get_nowait())
+        return taken
+
+    def acknowledge(self, arrived: Arrived) -> None:
+        """What was taken is safe, or there is nothing about it to be kept.
+
+        One of an earlier connection is left alone: the broker sends it again.
+        """
+        if arrived.qos and arrived.connection == self._connection:
+            self._client.ack(arrived.mid, arrived.qos)
+        self.metrics.acknowledged.inc()
+
+    @property
+    def connection(self) -> mqtt.Client:
+        """The connection to the broker, for others who publish."""
+        return self._client
 
     @property
     def trouble(self) -> str | None:
@@ -71,12 +118,13 @@ class Subscriber:
     def start(self) -> None:
         """Begin to connect, and keep connecting: a broker that is away is waited for."""
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = _SESSION_EXPIRY_S
+        properties.SessionExpiryInterval = self._settings.session_expiry_s
+        properties.ReceiveMaximum = self._settings.receive_maximum
         self._client.connect_async(
             self._settings.mqtt_host,
             self._settings.mqtt_port,
-            keepalive=15,
-            clean_start=mqtt.MQTT_CLEAN_START_FIRST_ONLY,
+            keepalive=_KEEPALIVE_S,
+            clean_start=False,  # the default would wipe what waits at each start of the process
             properties=properties,
         )
         self._client.loop_start()
@@ -132,7 +180,12 @@ class Subscriber:
 
     def _make_client(self) -> mqtt.Client:
         settings = self._settings
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=settings.client_id, protocol=mqtt.MQTTv5)
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=settings.client_id,
+            protocol=mqtt.MQTTv5,
+            manual_ack=True,
+        )
         if settings.mqtt_username is not None:
             password = settings.mqtt_password
             client.username_pw_set(
@@ -162,6 +215,7 @@ class Subscriber:
         if reason.is_failure:
             self._trouble = f"the broker refused the connection: {reason}"
             return
+        self._connection += 1
         self._progress = self._clock.elapsed()
         if not flags.session_present:  # the broker has kept nothing for us while we were away
             self._fleet.begin_anew()
@@ -187,6 +241,7 @@ class Subscriber:
     def _on_disconnect(
         self, _client: mqtt.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object
     ) -> None:
+        self._connection += 1
         self._trouble = f"the broker connection was lost: {reason}"
         self.metrics.connected.set(0)
         _LOG.info("disconnected", reason=str(reason))
@@ -200,25 +255,45 @@ class Subscriber:
         self._progress = self._clock.elapsed()
 
     def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        body = bytes(message.payload)
+        if message.qos == 0 and self._inbox.qsize() > _QOS0_BACKLOG:
+            self.metrics.dropped.inc()
+            return
+        content: Verdict | Rejection | ServiceStatus | None = None
+        kind = message.topic.split("/")[1]
+        self.metrics.messages.labels(kind).inc()
         try:
-            self._take(message.topic, bytes(message.payload))
+            content = _content(kind, body)
+            self._show(message.topic, content)
+        except ValueError:  # pydantic's is one; so is a time that is none
+            self.metrics.invalid.labels(kind).inc()
         except Exception:  # noqa: BLE001 - see above: the thread must live
             self.metrics.failures.inc()
             _LOG.exception("message_failed", topic=message.topic[:200])
+        told = None if isinstance(content, ServiceStatus) else content
+        self._inbox.put(Arrived(self._connection, message.mid, message.qos, body, told))
         self._progress = self._clock.elapsed()
 
-    def _take(self, topic: str, payload: bytes) -> None:
-        kind = topic.split("/")[1]
-        self.metrics.messages.labels(kind).inc()
-        try:
-            if kind == "anomaly":
-                verdict = Verdict.from_json(payload)
-                self._fleet.take_verdict(verdict)
-                self._on_model(verdict.model)
-            elif kind == "rejected":
-                self._fleet.take_rejection(Rejection.model_validate_json(payload))
-            elif payload:  # an empty retained message takes a status back
-                status = ServiceStatus.model_validate_json(payload)
-                self._fleet.take_status(topic.split("/")[2][:64], status.status)
-        except (ValidationError, ValueError):
-            self.metrics.invalid.labels(kind).inc()
+    def _show(self, topic: str, content: Verdict | Rejection | ServiceStatus | None) -> None:
+        """Show a message on the page, at once."""
+        if isinstance(content, Verdict):
+            self._fleet.take_verdict(content)
+            self._on_model(content.model)
+        elif isinstance(content, Rejection):
+            self._fleet.take_rejection(content)
+        elif content is not None:
+            self._fleet.take_status(topic.split("/")[2][:64], content.status)
+
+
+def _content(kind: str, body: bytes) -> Verdict | Rejection | ServiceStatus | None:
+    """What a message says.
+
+    Raises:
+        ValueError: It is not what its topic promises.
+    """
+    if kind == "anomaly":
+        return Verdict.from_json(body)
+    if kind == "rejected":
+        return Rejection.model_validate_json(body)
+    # An empty retained message takes a status back.
+    return ServiceStatus.model_validate_json(body) if body else None

@@ -8,6 +8,8 @@ epoch names: an unknown epoch, after a restart, gets everything anew.
 
 import re
 import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask, Response, jsonify, render_template, request
@@ -18,8 +20,17 @@ from werkzeug.exceptions import HTTPException
 from contract.command import Condition, FanCommand
 from contract.identity import DEVICE_ID_PATTERN
 from contract.scoring import ErrorBody
-from monitor.defence import add_headers, why_foreign
+from monitor.alarm_pages import alarm_pages
+from monitor.alarms.desk import AlarmDesk
+from monitor.clock import Clock
+from monitor.defence import add_headers
 from monitor.fleet import Fleet
+from monitor.login.accounts import Accounts
+from monitor.login.attempts import AttemptLimiter
+from monitor.login.gate import Gate, Refusal
+from monitor.login.pages import login_pages
+from monitor.login.settings import LoginSettings
+from monitor.prognosis import DiagnosisSource
 from monitor.settings import MonitorSettings
 from monitor.signature import SignatureReader
 from monitor.subscriber import BrokerAway, Subscriber
@@ -30,19 +41,53 @@ _MAX_COMMAND_BYTES = 4096
 _DEVICE_ID = re.compile(DEVICE_ID_PATTERN)
 _CURSOR = re.compile(r"^(?P<epoch>[0-9a-f]{16})\.(?P<number>[0-9]{1,18})$")
 
-Answer = Response | tuple[Response, int]
+_NOBODY = "demo"
+"""Who broke a machine, in the audit log of a demo that asks for no login."""
+
+Answer = Refusal
 
 
-def create_app(
-    settings: MonitorSettings, fleet: Fleet, subscriber: Subscriber, signatures: SignatureReader
-) -> Flask:
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the pages show and order."""
+
+    fleet: Fleet
+    subscriber: Subscriber
+    signatures: SignatureReader
+    desk: AlarmDesk
+    diagnosis: DiagnosisSource
+    accounts: Accounts
+    clock: Clock
+    operators: int
+    stalled: Callable[[], str | None] = lambda: None
+    """Why verdicts do not become alarms, if they do not."""
+
+
+def create_app(settings: MonitorSettings, login: LoginSettings, parts: Parts) -> Flask:
     """Build the application; nothing is started by it."""
+    fleet, subscriber, signatures, desk = parts.fleet, parts.subscriber, parts.signatures, parts.desk
     app = Flask(__name__)
+    gate = Gate(
+        login,
+        parts.accounts,
+        allowed_hosts=settings.allowed_hosts,
+        demo=settings.demo,
+        listen_host=settings.listen_host,
+    )
+    gate.stand_before(app)
+    app.register_blueprint(login_pages(gate, parts.accounts, AttemptLimiter(parts.clock), desk))
+    app.register_blueprint(alarm_pages(gate, desk, parts.diagnosis, parts.clock, operators=parts.operators))
     app.config["MAX_CONTENT_LENGTH"] = _MAX_COMMAND_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     epoch = secrets.token_hex(8)
-    page = {"demo": settings.demo, "machine": settings.topic_root}
+    app.context_processor(
+        lambda: {
+            "demo": settings.demo,
+            "machine": settings.topic_root,
+            "breaks": settings.demo and (gate.open_demo or gate.who() is not None),
+        }
+    )
 
     def body(device_id: str | None = None) -> Answer:
         after = _after(request.args.get("after", ""), epoch)
@@ -59,14 +104,14 @@ def create_app(
 
     @app.get("/")
     def fleet_page() -> str:
-        return render_template("fleet.html", **page)
+        return render_template("fleet.html")
 
     @app.get("/fan/<device_id>")
     def fan_page(device_id: str) -> str | Answer:
         if not _DEVICE_ID.match(device_id):
             return _refuse(404, "no such device: expected letters, digits, dots, hyphens and underscores")
         conditions = [condition.value for condition in Condition]
-        return render_template("fan.html", device_id=device_id, conditions=conditions, **page)
+        return render_template("fan.html", device_id=device_id, conditions=conditions)
 
     @app.get("/api/fans")
     def fans() -> Answer:
@@ -80,25 +125,28 @@ def create_app(
     @app.post("/api/fans/<device_id>/command")
     def command(device_id: str) -> Answer:
         if not settings.demo:
-            return _refuse(403, "commands are for the demo: start the monitor with FANWATCH_DEMO=true")
-        foreign = why_foreign(request, settings.allowed_hosts)
-        if foreign is not None:
-            return _refuse(403, foreign)
+            return gate.refuse(403, "commands are for the demo: start the monitor with FANWATCH_DEMO=true")
+        refusal = gate.may_change(without_login=gate.open_demo)
+        if refusal is not None:
+            return refusal
         if not _DEVICE_ID.match(device_id):
             return _refuse(404, "no such device")
         try:
             wanted = FanCommand.model_validate_json(request.get_data())
         except ValidationError as error:
             return _refuse(400, f"not a command: {_first_error(error)}")
+        who = gate.who() or _NOBODY
+        desk.write_audit(who, "command", device_id, wanted.condition.value)
         try:
             subscriber.command(device_id, wanted)
         except BrokerAway as away:
+            desk.write_audit(who, "command not delivered", device_id, wanted.condition.value)
             return _refuse(503, f"the command was not delivered: {away}")
         return jsonify(wanted.model_dump(mode="json", exclude_none=True)), 202
 
     @app.get("/health")
     def health() -> Answer:
-        complaint = subscriber.complaint()
+        complaint = subscriber.complaint() or parts.stalled()
         return jsonify(complaint=complaint), 200 if complaint is None else 503
 
     @app.get("/metrics")

@@ -1,5 +1,6 @@
 """A real headless Chromium, and a page whose console and requests are watched."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,6 +66,7 @@ def watched_page(
     scale: float = 1,
     reduced_motion: bool = False,
     loss_expected: bool = False,
+    refusal_expected: bool = False,
 ) -> Iterator[Page]:
     """A page at the monitor, in a context of its own.
 
@@ -79,6 +81,7 @@ def watched_page(
         scale: Device pixels in a CSS pixel.
         reduced_motion: Whether the person prefers less motion.
         loss_expected: The monitor is taken away during the test, which the browser itself writes on the console.
+        refusal_expected: The monitor refuses a request during the test, which it writes there as well.
     """
     phone = width < 500
     context = browser.new_context(
@@ -101,7 +104,12 @@ def watched_page(
             error.add_note(f"the page said: {watch.complaints}")
             raise
         assert watch.abroad == []
-        complaints = [each for each in watch.complaints if not (loss_expected and "ERR_CONNECTION" in each)]
+        complaints = [
+            each
+            for each in watch.complaints
+            if not (loss_expected and "ERR_CONNECTION" in each)
+            and not (refusal_expected and re.search(r"the server responded with a status of 40[13]", each))
+        ]
         assert complaints == []
     finally:
         context.close()

@@ -28,8 +28,15 @@ def test_every_make_target_that_is_named_exists(document: Path) -> None:
     assert set(re.findall(r"`make ([a-z-]+)", document.read_text())) <= targets
 
 
-def test_every_row_of_the_bad_input_table_has_the_test_that_it_names() -> None:
-    section = README.split("## What a bad input gets")[1].split("\n## ")[0]
+@pytest.mark.parametrize(
+    ("document", "heading"),
+    [
+        ("README.md", "## What a bad input gets"),
+        ("docs/live-page.md", "## What is refused, each with a test"),
+    ],
+)
+def test_every_row_of_a_table_of_refusals_has_the_test_that_it_names(document: str, heading: str) -> None:
+    section = (REPOSITORY / document).read_text().split(heading)[1].split("\n## ")[0]
     rows = [line for line in section.splitlines() if line.startswith("| ")][1:]
     named = [re.findall(r"`(test_[a-z0-9_]+)`", row) for row in rows]
     assert all(named), "a row without a test"

@@ -4,6 +4,8 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import psutil
+
 from testbed.mosquitto import Mosquitto
 from testbed.ports import free_port
 from testbed.process import REPOSITORY, ServerProcess
@@ -21,6 +23,7 @@ class MonitorProcess(ServerProcess):
     def __init__(self, folder: Path, broker: Mosquitto, **settings: str) -> None:
         super().__init__("monitor", folder)
         self.port = free_port()
+        self._broker = broker
         self._environment = {
             "PYTHONPATH": str(REPOSITORY),
             "FANWATCH_MQTT_HOST": broker.host,
@@ -29,8 +32,17 @@ class MonitorProcess(ServerProcess):
             "FANWATCH_SECRETS_DIR": str(broker.site.secrets_of("monitor")),
             "FANWATCH_LISTEN_PORT": str(self.port),
             "FANWATCH_INFERENCE_URL": "http://127.0.0.1:1",
+            "FANWATCH_ALARM_FILE": str(folder / "alarms.sqlite3"),
+            "FANWATCH_ACCOUNT_FILE": str(folder / "accounts.sqlite3"),
+            # Most tests look at what is shown; those of the login take this back.
+            "FANWATCH_PUBLIC_VIEW": "true",
             **settings,
         }
+
+    @property
+    def first_password(self) -> str:
+        """Of the page's account `operator`, as setup made it."""
+        return (self._broker.site.secrets_of("monitor") / "fanwatch_page_password").read_text()
 
     @property
     def url(self) -> str:
@@ -44,6 +56,14 @@ class MonitorProcess(ServerProcess):
     def environment(self) -> dict[str, str]:
         """Its settings."""
         return self._environment
+
+    def kill(self) -> None:
+        """Ends it and its worker without warning; a worker alone would go on for a while."""
+        workers = psutil.Process(self.pid).children(recursive=True)
+        for worker in workers:  # first, so that nothing tells it that the other has ended
+            worker.kill()
+        super().kill()
+        psutil.wait_procs(workers, timeout=10)
 
     def is_ready(self) -> bool:
         """Whether it says that it works."""

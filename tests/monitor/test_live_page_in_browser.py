@@ -235,7 +235,7 @@ def test_everything_can_be_done_by_keyboard(browser: Browser, stage: Stage) -> N
         page.goto("/")
         expect(page.locator(".tile")).to_have_count(6)
         reached = []
-        for _ in range(12):
+        for _ in range(17):
             page.keyboard.press("Tab")
             reached.append(re.sub(r"\s+", " ", page.evaluate(focused)))
             ring = page.evaluate(
@@ -243,8 +243,9 @@ def test_everything_can_be_done_by_keyboard(browser: Browser, stage: Stage) -> N
                     (each) => each && getComputedStyle(each).outlineStyle === 'solid')"""
             )
             assert ring, f"no focus to be seen on {reached[-1]}"
-        assert reached[:3] == ["Skip to the content", "Fanwatch", "0 Fault"]
-        assert reached[6:] == ["Fan 1", "Break Fan 1", "Mend Fan 1", "Fan 2", "Break Fan 2", "Mend Fan 2"]
+        assert reached[:2] == ["Skip to the content", "Fanwatch"]
+        assert reached[2:8] == ["Fleet", "Alarms", "History", "Quality", "Sign in", "0 Fault"]
+        assert reached[11:] == ["Fan 1", "Break Fan 1", "Mend Fan 1", "Fan 2", "Break Fan 2", "Mend Fan 2"]
         page.keyboard.press("Shift+Tab")
         page.keyboard.press("Shift+Tab")
         # A tile that moves takes the focus with it.

@@ -1,8 +1,13 @@
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from monitor.server import Monitor
+from monitor.alarms.settings import AlarmSettings
+from monitor.login.settings import LoginSettings
+from monitor.server import AllSettings, Monitor
 from monitor.settings import MonitorSettings
 from tests.monitor.made_verdicts import rejection, verdict
 from tests.monitor.still_clock import StillClock
@@ -13,9 +18,15 @@ OURS = {"Origin": "http://127.0.0.1:8080", "Host": "127.0.0.1:8080", "Sec-Fetch-
 class Served:
     """A monitor that nobody has started: its pages answer, its broker is away."""
 
-    def __init__(self, *, demo: bool = False, allowed_hosts: tuple[str, ...] = ()) -> None:
+    def __init__(self, folder: Path, *, demo: bool = False, allowed_hosts: tuple[str, ...] = ()) -> None:
         self.clock = StillClock()
-        self.monitor = Monitor(MonitorSettings(demo=demo, allowed_hosts=allowed_hosts), self.clock)
+        settings = AllSettings(
+            MonitorSettings(demo=demo, allowed_hosts=allowed_hosts),
+            AlarmSettings(alarm_file=folder / "alarms.sqlite3"),
+            # These tests are about what the page shows; test_login.py is about who may see it.
+            LoginSettings(account_file=folder / "accounts.sqlite3", public_view=True),
+        )
+        self.monitor = Monitor(settings, self.clock)
         self.client: FlaskClient = self.monitor.app.test_client()
 
     def hear(self, device_id: str, seq: int) -> None:
@@ -23,13 +34,17 @@ class Served:
 
 
 @pytest.fixture
-def page() -> Served:
-    return Served()
+def page(tmp_path: Path) -> Iterator[Served]:
+    served = Served(tmp_path / "page")
+    yield served
+    served.monitor.stop()
 
 
 @pytest.fixture
-def demo() -> Served:
-    return Served(demo=True, allowed_hosts=("nuc.plant.local",))
+def demo(tmp_path: Path) -> Iterator[Served]:
+    served = Served(tmp_path / "demo", demo=True, allowed_hosts=("nuc.plant.local",))
+    yield served
+    served.monitor.stop()
 
 
 @pytest.mark.parametrize(
@@ -41,7 +56,7 @@ def test_every_answer_forbids_what_the_page_does_not_need(page: Served, path: st
     assert "unsafe" not in headers["Content-Security-Policy"]
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["X-Frame-Options"] == "DENY"
-    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Referrer-Policy"] == "same-origin"
 
 
 def test_the_pages_hold_no_inline_script_or_style(page: Served) -> None:

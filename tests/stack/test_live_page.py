@@ -12,6 +12,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect
 
+from contract.command import Condition, FanCommand
 from testbed.mosquitto import Mosquitto
 from testbed.ports import free_port
 from testbed.process import REPOSITORY, ServerProcess
@@ -73,8 +74,36 @@ def live_page(tmp_path_factory: pytest.TempPathFactory, inference: Inference) ->
         yield monitor
 
 
+def sign_in(page: Page, live_page: MonitorProcess) -> None:
+    """As the account that setup made."""
+    page.goto("/login?next=/alarms")
+    page.get_by_label("Name").fill("operator")
+    page.get_by_label("Password").fill(live_page.first_password)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Alarms", exact=True)).to_be_visible()
+
+
 def state(page: Page, fan: str, word: str, within_ms: float = 15_000) -> None:
     expect(page.locator(f'.tile[data-id="{fan}"] .pill')).to_have_text(word, timeout=within_ms)
+
+
+def state_of_head(page: Page, word: str) -> None:
+    expect(page.locator("#pill")).to_have_text(word, timeout=15_000)
+
+
+def wear_out(page: Page, fan: str, seconds: float) -> None:
+    """What the button does, and quicker."""
+    status = page.evaluate(
+        """async ([fan, body, token]) => (await fetch(`/api/fans/${fan}/command`, {
+            method: "POST", body, headers: { "Content-Type": "application/json", "X-CSRFToken": token },
+        })).status""",
+        [
+            fan,
+            FanCommand(condition=Condition.WEARING, duration_s=seconds).model_dump_json(),
+            page.locator('meta[name="csrf-token"]').get_attribute("content"),
+        ],
+    )
+    assert status == 202
 
 
 @contextmanager
@@ -131,31 +160,52 @@ def test_breaking_fan_5_turns_its_tile_within_five_seconds_and_mending_it_turns_
         state(page, "5", "Healthy")
 
 
-def test_the_page_of_a_fan_shows_how_it_breaks(browser: Browser, live_page: MonitorProcess) -> None:
+def test_the_page_of_a_fan_shows_how_it_breaks_and_why_it_alarms(
+    browser: Browser, live_page: MonitorProcess
+) -> None:
     with watched_page(browser, live_page.url, height=1480, scale=1.25) as page:
+        sign_in(page, live_page)
         page.goto("/fan/2")
         expect(page.locator("#pill")).to_have_text("Healthy", timeout=15_000)
         expect(page.locator("#threshold-key")).to_have_text("fault from 50 %")
-        wait_points(live_page, "2", 30)
+        if TAKES_PICTURES:  # half of the way to worn out, with the trend that the fan itself has drawn
+            wear_out(page, "2", 400)
+            expect(page.locator("#trend-words")).to_contain_text("left", timeout=200_000)
+            expect(page.locator(".alarm-kind")).to_have_count(2, timeout=120_000)
+            with pictures(page, "live-page-fan.png"):
+                expect(page.locator(".chart canvas").first).to_be_visible()
+            page.get_by_role("button", name="Mend").click()
+            state_of_head(page, "Healthy")
         page.get_by_role("button", name="Break").click()
-        expect(page.locator("#pill")).to_have_text("Fault", timeout=5000)
+        state_of_head(page, "Fault")
         expect(page.locator("#verdicts-body .mark[data-state=fault]").first).to_be_visible()
-        expect(page.locator(".unit")).to_have_text(["r/min", "°C", "a.u.", "dB"])
-        wait_points(live_page, "2", 35)
-        page.mouse.move(5, 5)
-        with pictures(page, "live-page-fan.png"):
-            expect(page.locator(".chart canvas")).to_have_count(6)
+        expect(page.locator(".signals .unit")).to_have_text(["r/min", "°C", "a.u.", "dB"])
+        fault = page.locator('.alarm[data-priority="high"]')
+        expect(fault).to_contain_text("Machine fault", timeout=30_000)
+        expect(page.locator("#reasons-why")).to_contain_text("look at")
+        expect(page.locator("#shares li")).to_have_count(4)
+        fault.get_by_role("button", name="Acknowledge").click()
+        expect(fault).to_contain_text("Acknowledged by operator")
+        expect(page.locator(".chart canvas").first).to_be_visible()
+        page.get_by_role("button", name="Mend").click()
+        state_of_head(page, "Healthy")
 
 
 def test_the_page_is_usable_on_a_phone_in_the_dark(browser: Browser, live_page: MonitorProcess) -> None:
     with watched_page(browser, live_page.url, width=360, height=740, scheme="dark", scale=2) as page:
+        sign_in(page, live_page)
         page.goto("/")
         expect(page.locator(".tile")).to_have_count(6, timeout=15_000)
         page.get_by_role("button", name="Break Fan 5").tap()
         state(page, "5", "Fault", within_ms=5000)
+        page.goto("/alarms")
+        alarm = page.get_by_role("button", name="Acknowledge: Machine fault, Fan 5")
+        expect(alarm).to_be_visible(timeout=30_000)
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
-        page.evaluate("window.scrollTo(0, 0)")
         with pictures(page, "live-page-phone-dark.png"):
-            expect(page.locator('.tile[data-id="5"]')).to_be_visible()
+            expect(page.locator("#alarm-badge")).to_be_visible()
+        alarm.tap()
+        expect(page.locator("#answered")).to_contain_text("Acknowledged by operator", timeout=15_000)
+        page.goto("/")
         page.get_by_role("button", name="Mend Fan 5").tap()
         state(page, "5", "Healthy")

@@ -2,10 +2,13 @@
 
 import json
 import random
+from collections.abc import Callable
+from datetime import datetime
 
+from contract.alarm import Alarm, AlarmPriority, AlarmState
 from testbed.influxdb import InfluxDB
 from testbed.mosquitto import Mosquitto
-from testbed.readings import now_ms, reading, verdict
+from testbed.readings import now_ms, reading, rfc3339, verdict
 from testbed.telegraf import Telegraf
 
 SEED = 20261123
@@ -53,9 +56,27 @@ VALUES = [
 ]
 
 
+def alarm(device: str, time: datetime, *, seq: int) -> str:
+    """An alarm as the monitor publishes it."""
+    return Alarm.model_construct(
+        device_id=device,
+        time_stamp=rfc3339(time),
+        seq=seq,
+        state=AlarmState.UNACKNOWLEDGED,
+        since=rfc3339(time),
+        active=1,
+        alarm_id=1,
+        kind="silence",
+        priority=AlarmPriority.LOW,
+        why="It is silent.",
+        acknowledged_by="Anna",
+    ).model_dump_json(by_alias=True)
+
+
 def mutilated(chance: random.Random) -> bytes:
     """A reading or verdict with something replaced, cut or put in."""
-    make = chance.choice([reading, verdict])
+    makers: list[Callable[..., str]] = [reading, verdict, alarm]
+    make = chance.choice(makers)
     body = json.loads(make(chance.choice(["random", "r", "a b"]), now_ms(), seq=chance.randrange(10)))
     for _ in range(chance.randrange(3)):
         body[chance.choice([*body, "more", "time", ""])] = chance.choice(VALUES)
@@ -83,8 +104,11 @@ def test_no_random_payload_makes_the_script_fail_or_influxdb_refuse(
     with mosquitto.connect("simulator") as fan, mosquitto.connect("predictor") as predictor:
         fan.publish("fan/messages", reading("behind-random"))
         predictor.publish("fan/anomaly", verdict("behind-random"))
-    for measurement in ("telemetry", "anomaly"):
+    with mosquitto.connect("monitor") as monitor:
+        monitor.publish("fan/alarms/behind-random", alarm("behind-random", now_ms(), seq=1))
+    for measurement in ("telemetry", "anomaly", "alarm"):
         influxdb.wait_points(measurement, "behind-random", 1)
+    assert len(influxdb.points("alarm", "random")) > 1
     assert len(influxdb.points("telemetry", "random")) > 1
     said = [event["msg"] for event in telegraf.events() if event.get("plugin") in {"starlark", "influxdb_v2"}]
     assert said == []

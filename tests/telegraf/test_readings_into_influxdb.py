@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from contract.alarm import Alarm, AlarmContribution, AlarmPriority, AlarmState
 from testbed.influxdb import InfluxDB, nanoseconds
 from testbed.mosquitto import Mosquitto
 from testbed.readings import now_ms, reading, rfc3339, verdict
@@ -283,22 +284,99 @@ def test_a_broken_verdict_is_dropped(
     assert influxdb.points("anomaly", name) == []
 
 
-def test_an_alarm_keeps_its_state_and_its_numbers(
+def alarm(name: str, seq: int, **changed: object) -> str:
+    """An alarm as the monitor publishes it, or with something changed in it."""
+    body = Alarm(
+        deviceID=name,
+        timeStamp=rfc3339(NOW),
+        seq=seq,
+        state=AlarmState.ACKNOWLEDGED,
+        since=rfc3339(NOW - timedelta(seconds=5)),
+        active=1,
+        alarmID=7,
+        kind="machine_fault",
+        priority=AlarmPriority.HIGH,
+        why='Vibration 231 (usual 100 to 200): look at the "Lüfter"\\.',
+        inspect="bearing\nand belt",
+        contributions=(
+            AlarmContribution(
+                signal="vibration", value=231, unit="", usualLow=100, usualHigh=200, share=0.75
+            ),
+        ),
+        acknowledgedBy="Anna Ø",
+        shelvedUntil=rfc3339(NOW),
+    )
+    return json.dumps(json.loads(body.to_json()) | changed)
+
+
+def test_an_alarm_keeps_its_state_its_numbers_and_its_words(
     mosquitto: Mosquitto, influxdb: InfluxDB, telegraf: Telegraf
 ) -> None:
-    alarm = {
-        "deviceID": "al",
-        "timeStamp": rfc3339(NOW),
-        "state": "unacknowledged",
-        "priority": 2,
-        "latched": True,
-    }
     with mosquitto.connect("monitor") as monitor:
-        monitor.publish("fan/alarms/al", json.dumps(alarm), retain=True)
+        monitor.publish("fan/alarms/al", alarm("al", 1_000_012), retain=True)
         monitor.publish("fan/alarms/al", b"", retain=True)
     [point] = influxdb.wait_points("alarm", "al", 1)
-    assert (point["state"], point["priority"], point["time"]) == ("unacknowledged", 2, nanoseconds(NOW))
-    assert "latched" not in point
+    assert point.pop("time") == nanoseconds(NOW) + 12
+    assert {
+        name: value for name, value in point.items() if value is not None and name not in {"name", "deviceID"}
+    } == {
+        "state": "acknowledged",
+        "active": 1,
+        "priority": 1,
+        "alarmID": 7,
+        "seq": 1_000_012,
+        "kind": "machine_fault",
+        "why": 'Vibration 231 (usual 100 to 200): look at the "Lüfter"\\.',
+        "inspect": "bearing\nand belt",
+        "acknowledgedBy": "Anna Ø",
+    }
+
+
+def test_changes_of_an_alarm_within_one_millisecond_are_all_kept_and_a_second_delivery_adds_none(
+    mosquitto: Mosquitto, influxdb: InfluxDB, telegraf: Telegraf
+) -> None:
+    states = ("unacknowledged", "acknowledged", "normal")
+    with mosquitto.connect("monitor") as monitor:
+        for _ in range(2):
+            for seq, state in enumerate(states):
+                monitor.publish("fan/alarms/quick", alarm("quick", seq, state=state))
+        monitor.publish("fan/alarms/behind", alarm("behind", 9))
+    influxdb.wait_points("alarm", "behind", 1)
+    assert tuple(point["state"] for point in influxdb.points("alarm", "quick")) == states
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [{"state": 7}, {"state": None}, {"state": "on fire"}, {"timeStamp": None}, {"deviceID": "other"}],
+)
+def test_a_broken_alarm_is_dropped(
+    mosquitto: Mosquitto, influxdb: InfluxDB, telegraf: Telegraf, broken: dict[str, Any]
+) -> None:
+    key, value = next(iter(broken.items()))
+    name = f"bad-alarm-{key}-{str(value).replace(' ', '')}"
+    with mosquitto.connect("monitor") as monitor:
+        monitor.publish(f"fan/alarms/{name}", alarm(name, 1, **broken))
+        monitor.publish(f"fan/alarms/{name}-next", alarm(f"{name}-next", 2))
+    influxdb.wait_points("alarm", f"{name}-next", 1)
+    assert influxdb.points("alarm", name) == influxdb.points("alarm", "other") == []
+
+
+def test_words_of_another_type_or_too_long_are_left_out_and_the_alarm_is_kept(
+    mosquitto: Mosquitto, influxdb: InfluxDB, telegraf: Telegraf
+) -> None:
+    odd = {
+        "why": "x" * 2001,
+        "inspect": 7.5,
+        "acknowledgedBy": True,
+        "kind": ["machine_fault"],
+        "active": True,
+    }
+    with mosquitto.connect("monitor") as monitor:
+        monitor.publish("fan/alarms/odd-words", alarm("odd-words", 1, **odd))
+    [point] = influxdb.wait_points("alarm", "odd-words", 1)
+    assert point["state"] == "acknowledged"
+    for name in ("why", "acknowledgedBy", "kind", "active"):
+        assert point.get(name) is None
 
 
 def test_more_bad_messages_than_may_be_unacknowledged_do_not_hold_up_the_good_ones(

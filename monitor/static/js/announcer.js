@@ -1,4 +1,4 @@
-// Tells a screen reader of changed states, several at once, and never of readings.
+// Tells a screen reader of changed states and new alarms, several at once, and never of readings.
 
 import { displayName } from "./format.js";
 import { STATES } from "./states.js";
@@ -10,12 +10,16 @@ const waiting = new Map();
 let timer = null;
 
 export function announce(machine) {
-  waiting.set(machine.id, machine);
+  say(machine.id, () => `${displayName(machine.id, document.body.dataset.machine)}: ${STATES[machine.state].word}`);
+}
+
+/** text may be a function, which is asked at the last moment; a later word of the same key replaces it. */
+export function say(key, text) {
+  waiting.set(key, text);
   timer ??= setTimeout(() => {
-    const changed = [...waiting.values()];
-    const told = changed.slice(0, MOST).map(
-      (each) => `${displayName(each.id, document.body.dataset.machine)}: ${STATES[each.state].word}`);
-    if (changed.length > MOST) told.push(`and ${changed.length - MOST} more`);
+    const all = [...waiting.values()];
+    const told = all.slice(0, MOST).map((each) => (typeof each === "function" ? each() : each));
+    if (all.length > MOST) told.push(`and ${all.length - MOST} more`);
     node.textContent = told.join(", ");
     waiting.clear();
     timer = null;

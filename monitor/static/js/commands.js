@@ -1,7 +1,9 @@
-// The demo's buttons. The server accepts their commands only in demo mode and only from this very page.
+// The demo's buttons. The server accepts their commands only in demo mode, only from this very page, and from who is
+// signed in unless the page is bound to the machine's loopback.
 
 import { setData, setText } from "./dom.js";
 import { displayName } from "./format.js";
+import { post } from "./session.js";
 
 const note = document.getElementById("command-note");
 const said = {
@@ -12,22 +14,12 @@ const said = {
 export async function command(id, condition, button) {
   const name = displayName(id, document.body.dataset.machine);
   button.disabled = true;
-  try {
-    const answer = await fetch(`/api/fans/${encodeURIComponent(id)}/command`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ condition }),
-      signal: AbortSignal.timeout(5000),
-    });
-    if (answer.ok) say(`Told: ${name} ${said[condition] ?? condition}.`, "done");
-    else say(`${name}: ${(await answer.json()).error}`, "error");
-  } catch {
-    say(`${name}: the monitor did not answer.`, "error");
-  } finally {
-    const focused = document.activeElement === button || document.activeElement === document.body;
-    button.disabled = false;
-    if (focused) button.focus({ preventScroll: true });
-  }
+  const why = await post(`/api/fans/${encodeURIComponent(id)}/command`, { condition });
+  if (why === null) say(`Told: ${name} ${said[condition] ?? condition}.`, "done");
+  else say(`${name}: ${why}`, "error");
+  const focused = document.activeElement === button || document.activeElement === document.body;
+  button.disabled = false;
+  if (focused) button.focus({ preventScroll: true });
 }
 
 function say(text, kind) {

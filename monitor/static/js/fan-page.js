@@ -1,6 +1,9 @@
 // The page of one machine: its state, its signals with the verdicts marked on them, and the newest verdicts in words.
 
-import { announce } from "./announcer.js";
+import { onAlarms } from "./alarm-feed.js";
+import { AlarmList, isAimed } from "./alarm-list.js";
+import { ASIDE, kindWord, UNANSWERED } from "./alarm-words.js";
+import { announce, say } from "./announcer.js";
 import { command } from "./commands.js";
 import { element, icon, setData, setText } from "./dom.js";
 import { age, displayName, duration, label, moment, number, percent, time, unit } from "./format.js";
@@ -8,6 +11,8 @@ import { Feed } from "./feed.js";
 import { link } from "./link.js";
 import { showLosses } from "./losses.js";
 import { Machine } from "./machine.js";
+import { follow, repaint as repaintOutlook, showReasons } from "./outlook.js";
+import { showPast } from "./past-alarms.js";
 import { ScatterChart } from "./scatter-chart.js";
 import { STATES } from "./states.js";
 import { onRepaint } from "./theme.js";
@@ -26,6 +31,10 @@ let signalNames = "";
 let signals = [];
 let scatter = null;
 let probability = null;
+let usual = new Map();
+const alarmList = new AlarmList(find("alarm-list"), { withDevice: false });
+let toldAlarms = null;
+let unanswered = null;
 
 function take(body, fresh) {
   signature = body.signature;
@@ -81,13 +90,39 @@ function draw() {
   if (signature) setText(find("threshold-key"), `fault from ${percent(signature.threshold)}`);
   probability.show(probability.chart.cursor);
   signals.forEach((each, index) => {
-    each.chart.update(times, machine.values(index), faults);
+    each.chart.update(times, machine.values(index), faults, null, usual.get(each.name) ?? null);
     each.show(each.chart.cursor);
     setText(each.unit, unitOf(each.name));
   });
   against();
   table();
 }
+
+/** The machine's alarms, their reasons and its history, whenever they are others. */
+function takeAlarms(all, timeLeft) {
+  const mine = all.filter((alarm) => alarm.device === id);
+  const now = JSON.stringify(mine);
+  const changed = now !== toldAlarms;
+  if (changed && isAimed() && toldAlarms !== null && !ordered) return; // not under a finger
+  ordered = false;
+  toldAlarms = now;
+  find("alarms").hidden = mine.length === 0 && find("order-note").textContent === "";
+  alarmList.show(mine, timeLeft);
+  if (!changed) return;
+  showReasons([...mine.filter((alarm) => !ASIDE.has(alarm.state)), ...mine.filter((alarm) => ASIDE.has(alarm.state))]);
+  const waiting = mine.filter((alarm) => UNANSWERED.has(alarm.state));
+  for (const alarm of unanswered === null ? [] : waiting) {
+    if (!unanswered.has(alarm.id)) say(`alarm ${alarm.id}`, `New alarm: ${kindWord(alarm.kind)}. ${alarm.why}`);
+  }
+  unanswered = new Set(waiting.map((alarm) => alarm.id));
+  showPast(id).catch(() => {}); // the bar tells when the monitor is away
+}
+
+let ordered = false;
+document.addEventListener("ordered", ({ detail }) => {
+  ordered = true;
+  if (detail.action === "close") showPast(id).catch(() => {}); // a label is no change of the alarm
+});
 
 function unitOf(signal) {
   const spec = signature?.signals.find((each) => each.name === signal);
@@ -171,6 +206,9 @@ setText(document.querySelector("title"), `${name} · Fanwatch`);
 onRepaint(() => {
   for (const each of [...signals, ...(probability ? [probability] : [])]) each.chart.repaint();
   scatter?.repaint();
+  repaintOutlook();
 });
+onAlarms(takeAlarms);
+follow(id, ({ signals: plans }) => (usual = new Map(plans.map((plan) => [plan.name, plan]))));
 setInterval(() => known && setText(find("fact-contact"), age(machine.contactAge)), 1000);
 new Feed(`/api/fans/${encodeURIComponent(id)}`, take, link).start();

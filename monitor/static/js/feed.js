@@ -1,5 +1,7 @@
 // Asks the server twice a second what changed, and says so when it stops answering.
 
+import { toLogin } from "./session.js";
+
 const INTERVAL_MS = 500;
 const HIDDEN_INTERVAL_MS = 2000;
 const TIMEOUT_MS = 3000;
@@ -52,6 +54,7 @@ export class Feed {
       const answer = await fetch(`${this.#url}?after=${this.#cursor}`, {
         signal: AbortSignal.timeout(TIMEOUT_MS), cache: "no-store",
       });
+      if (answer.status === 401) toLogin(); // the session has ended
       if (!answer.ok) return;
       body = await answer.json();
     } catch {

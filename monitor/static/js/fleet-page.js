@@ -1,7 +1,10 @@
 // The fleet page: a tile for each machine, the most urgent first.
 
-import { announce } from "./announcer.js";
+import { onAlarms } from "./alarm-feed.js";
+import { ASIDE, foremost, kindWord, UNANSWERED } from "./alarm-words.js";
+import { announce, say } from "./announcer.js";
 import { setData, setText } from "./dom.js";
+import { displayName } from "./format.js";
 import { Feed } from "./feed.js";
 import { link } from "./link.js";
 import { showLosses } from "./losses.js";
@@ -54,12 +57,46 @@ function update(fan, newSignature) {
     machines.set(fan.id, machine);
     machine.take(fan);
     add(machine);
+    alarmed(machine);
   } else machine.take(fan);
   tiles.get(fan.id).changed(newSignature);
   if (before === machine.state) return;
   if (before !== undefined) announce(machine);
   filter(tiles.get(fan.id));
   order.request();
+}
+
+/** The alarms' answer and the fleet's come apart, so either may be first. */
+let first = new Map();
+let aside = new Set();
+let left = {};
+
+function takeAlarms(alarms, timeLeft, changed) {
+  left = timeLeft;
+  if (changed) {
+    first = foremost(alarms);
+    aside = new Set(alarms.filter((alarm) => ASIDE.has(alarm.state)).map((alarm) => alarm.device));
+  }
+  for (const machine of machines.values()) alarmed(machine);
+}
+
+function alarmed(machine) {
+  const before = urgency(machine);
+  const was = machine.alarm?.id;
+  machine.alarm = first.get(machine.id) ?? null;
+  machine.aside = aside.has(machine.id);
+  machine.left = left[machine.id] ?? null;
+  tiles.get(machine.id).alarmed();
+  if (urgency(machine) === before) return;
+  order.request();
+  const { alarm } = machine;
+  if (alarm && alarm.id !== was && UNANSWERED.has(alarm.state)) {
+    say(`alarm ${alarm.id}`, `Alarm: ${displayName(machine.id, document.body.dataset.machine)}, ${kindWord(alarm.kind)}`);
+  }
+}
+
+function urgency({ alarm, aside: isAside, left: timeLeft }) {
+  return `${alarm?.id} ${alarm?.state} ${isAside} ${timeLeft?.words}`;
 }
 
 function add(machine) {
@@ -110,4 +147,5 @@ document.getElementById("show-all").addEventListener("click", () => {
 size.observe(list);
 onRepaint(() => { for (const tile of tiles.values()) tile.repaint(); });
 setInterval(() => { for (const tile of tiles.values()) tile.tick(); }, 1000);
+onAlarms(takeAlarms);
 new Feed("/api/fans", take, link).start();

@@ -11,6 +11,10 @@ export class Machine {
     this.id = id;
     this.state = "no_data";
     this.signals = [];
+    /** The foremost alarm in view, whether another was put aside, and the time left; told by the alarms' feed. */
+    this.alarm = null;
+    this.aside = false;
+    this.left = null;
     this.#limit = limit;
   }
 

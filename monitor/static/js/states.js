@@ -1,5 +1,7 @@
 // The words, icons and urgency of a machine's state, in one place.
 
+import { PRIORITIES, UNANSWERED } from "./alarm-words.js";
+
 export const STATES = {
   fault: { word: "Fault", rank: 0 },
   silent: { word: "Silent", rank: 1 },
@@ -9,7 +11,27 @@ export const STATES = {
 
 const natural = new Intl.Collator("en", { numeric: true });
 
-/** Most urgent first, then by name: nothing that changes with every reading, so that tiles stay where they are. */
+/**
+ * Most urgent first: by the priority of the foremost alarm, not acknowledged before acknowledged, less time left before
+ * more, then by state and name. Nothing in it changes with every reading, so that tiles stay where they are.
+ */
 export function byUrgency(a, b) {
-  return STATES[a.state].rank - STATES[b.state].rank || natural.compare(a.id, b.id);
+  return rank(a) - rank(b) || answered(a) - answered(b) || timeLeft(a) - timeLeft(b)
+    || STATES[a.state].rank - STATES[b.state].rank || natural.compare(a.id, b.id);
+}
+
+/** A fault without an alarm, because it is new, counts as medium: the alarm follows. One that was put aside does not. */
+function rank({ alarm, aside, state }) {
+  if (alarm) return PRIORITIES[alarm.priority].rank;
+  if (state === "healthy" || aside) return 3;
+  return state === "fault" ? PRIORITIES.medium.rank : PRIORITIES.low.rank;
+}
+
+function answered({ alarm }) {
+  return alarm && !UNANSWERED.has(alarm.state) ? 1 : 0;
+}
+
+/** To the hour: a trend that is fitted anew must not shuffle the tiles. */
+function timeLeft({ left }) {
+  return left ? Math.round(left.earliest / 3600e3) : Number.MAX_SAFE_INTEGER;
 }

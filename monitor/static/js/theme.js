@@ -1,12 +1,12 @@
 // The stylesheet's colours, for canvases, which know no variables.
 
-const names = ["ink", "muted", "line", "trace", "trace-soft", "fault-mark", "fault-band", "panel"];
+const names = ["ink", "muted", "line", "trace", "trace-soft", "trace-band", "fault-mark", "fault-band", "panel"];
 const listeners = new Set();
 export const colour = {};
 
 function read() {
   const style = getComputedStyle(document.documentElement);
-  for (const name of names) colour[name.replace("-", "_")] = style.getPropertyValue(`--${name}`).trim();
+  for (const name of names) colour[name.replaceAll("-", "_")] = style.getPropertyValue(`--${name}`).trim();
   colour.font = `12px ${style.getPropertyValue("--font")}`;
 }
 

@@ -1,5 +1,6 @@
 // One machine on the fleet page.
 
+import { kindWord, UNANSWERED } from "./alarm-words.js";
 import { command } from "./commands.js";
 import { element, icon, setData, setText } from "./dom.js";
 import { age, displayName, duration, label, number, percent, unit } from "./format.js";
@@ -27,6 +28,18 @@ export class Tile {
     return this.#machine.state;
   }
 
+  get alarm() {
+    return this.#machine.alarm;
+  }
+
+  get aside() {
+    return this.#machine.aside;
+  }
+
+  get left() {
+    return this.#machine.left;
+  }
+
   get id() {
     return this.#machine.id;
   }
@@ -51,6 +64,21 @@ export class Tile {
       this.#parts.pill.replaceChildren(icon(state), STATES[state].word);
     }
     this.draw();
+  }
+
+  /** Its alarm or its time left may be another. */
+  alarmed() {
+    const { alarm, left } = this.#machine;
+    const { alarm: box, alarmIcon, alarmKind, alarmLeft, alarmWhy } = this.#parts;
+    box.hidden = alarm === null;
+    if (alarm === null) return;
+    const answered = !UNANSWERED.has(alarm.state);
+    setData(box, "priority", alarm.priority);
+    setData(box, "answered", String(answered));
+    alarmIcon.firstChild.setAttribute("href", `#icon-${alarm.priority}`);
+    setText(alarmKind, `${kindWord(alarm.kind)}${answered ? `, acknowledged${alarm.acknowledged_by ? ` by ${alarm.acknowledged_by}` : ""}` : ""}`);
+    setText(alarmLeft, left ? `${left.words} left` : "");
+    setText(alarmWhy, alarm.why);
   }
 
   /** A second has passed. */
@@ -135,6 +163,11 @@ export class Tile {
     const name = displayName(id, machine);
     const parts = this.#parts;
     parts.pill = element("span", { class: "pill", data: { state: "no_data" } }, icon("no_data"), STATES.no_data.word);
+    parts.alarmIcon = icon("low");
+    parts.alarmKind = element("span", { class: "tile-alarm-kind" });
+    parts.alarmLeft = element("span", { class: "tile-alarm-left" });
+    parts.alarmWhy = element("span", { class: "tile-alarm-why" });
+    parts.alarm = element("p", { class: "tile-alarm", hidden: "" }, parts.alarmIcon, parts.alarmKind, parts.alarmLeft, parts.alarmWhy);
     parts.value = element("span", { class: "probability-value" });
     parts.fill = element("span", { class: "meter-fill" });
     parts.mark = element("span", { class: "meter-threshold", hidden: "" });
@@ -148,6 +181,7 @@ export class Tile {
         element("h2", { class: "tile-name" },
           element("a", { class: "tile-link", href: `/fan/${encodeURIComponent(id)}` }, name)),
         parts.pill),
+      parts.alarm,
       element("div", { class: "probability" },
         element("span", { class: "probability-label" }, "Fault probability"), parts.value,
         element("span", { class: "meter", "aria-hidden": "true" }, parts.fill, parts.mark)),

@@ -27,6 +27,7 @@ export class TimeChart {
   #plot;
   #faults = [];
   #threshold = null;
+  #plan = null;
   #onCursor;
 
   /**
@@ -51,7 +52,7 @@ export class TimeChart {
         stroke: () => colour.trace, width: 1.6, fill: fill ? () => colour.trace_soft : undefined, points: { show: false },
       }],
       hooks: {
-        drawClear: [(plot) => fill || this.#bands(plot)], // the curve of the probability says it itself
+        drawClear: [(plot) => fill || this.#bands(plot), (plot) => this.#usual(plot)], // the curve of the probability says it itself
         draw: [(plot) => this.#marks(plot)],
         setCursor: [(plot) => this.#onCursor(plot.cursor.idx ?? null)],
       },
@@ -61,8 +62,10 @@ export class TimeChart {
     }).observe(host);
   }
 
-  update(times, values, faults, threshold = null) {
+  /** plan is what is usual for the signal and where it is worn out, or null. */
+  update(times, values, faults, threshold = null, plan = null) {
     this.#faults = faults;
+    this.#plan = plan;
     this.#threshold = threshold;
     this.#plot.setData([times, values]);
   }
@@ -90,6 +93,27 @@ export class TimeChart {
       ctx.fillRect(left, bbox.top, right - left, bbox.height);
       from = null;
     }
+    ctx.restore();
+  }
+
+  /** The usual range as two thin lines, and where the signal is worn out as a dashed one, as far as they are in sight. */
+  #usual(plot) {
+    if (this.#plan === null) return;
+    const { ctx, bbox } = plot;
+    const line = (value, stroke, dash) => {
+      const y = plot.valToPos(value, "y", true);
+      if (y < bbox.top || y > bbox.top + bbox.height) return;
+      ctx.strokeStyle = stroke;
+      ctx.setLineDash(dash.map((each) => each * devicePixelRatio));
+      ctx.beginPath();
+      ctx.moveTo(bbox.left, y);
+      ctx.lineTo(bbox.left + bbox.width, y);
+      ctx.stroke();
+    };
+    ctx.save();
+    ctx.lineWidth = 1.25 * devicePixelRatio;
+    for (const value of this.#plan.usual) line(value, colour.muted, [2, 3]);
+    for (const value of this.#plan.worn) line(value, colour.fault_mark, [7, 5]);
     ctx.restore();
   }
 
