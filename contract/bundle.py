@@ -8,6 +8,16 @@ from contract.identity import ModelName, SignalName
 from contract.reading import RESERVED_NAMES
 
 MANIFEST_FILE = "manifest.json"
+SIGNATURE_FILE = "model.sig"
+"""Signature of every other file of the bundle, the manifest included (OpenSSF model signing specification)."""
+
+ModelVersion = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="Of the model; also a folder's name, so it cannot begin with a dot.",
+    ),
+]
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, lower-case hexadecimal.")]
 FileName = Annotated[
@@ -65,7 +75,7 @@ class Manifest(ModelSignature):
 
     format: Literal[1] = Field(default=1, description="Version of this schema.")
     name: ModelName
-    version: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    version: ModelVersion
     metrics: dict[str, float] = Field(description="Figures on the held-out split, by name.")
     training_data_sha256: Sha256 = Field(description="Digest of the training data, as the trainer read it.")
     files: dict[FileName, Sha256] = Field(min_length=1, description="Digest of each file of the bundle.")

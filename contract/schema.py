@@ -7,7 +7,9 @@ from pydantic import BaseModel
 from contract.alarm import Alarm
 from contract.bundle import Manifest
 from contract.command import FanCommand
+from contract.deployment import Deployment
 from contract.reading import Reading
+from contract.reference import Reference
 from contract.rejection import Rejection
 from contract.scoring import (
     ErrorBody,
@@ -28,6 +30,8 @@ BODIES: dict[str, type[BaseModel]] = {
     "fan-command": FanCommand,
     "service-status": ServiceStatus,
     "manifest": Manifest,
+    "reference": Reference,
+    "deployment": Deployment,
     "infer-request": InferRequest,
     "infer-response": InferResponse,
     "model-metadata": ModelMetadata,
