@@ -1,7 +1,7 @@
 """Deployment: which versions of a model a device uses (deployment.json, beside one folder a version).
 
 ``MODELS_DIR/NAME/deployment.json`` is replaced whole, by one rename: that is the switch. ``MODELS_DIR/NAME/VERSION/``
-is a bundle. A folder NAME that is itself a bundle, with a manifest.json and no deployment.json, serves that one version.
+is a bundle. A folder NAME that is itself a bundle, with a manifest.json and no deployment.json, serves that version.
 """
 
 from datetime import datetime
