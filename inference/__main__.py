@@ -6,7 +6,8 @@ import sys
 import structlog
 from pydantic import ValidationError
 
-from inference.bundle import ModelUnusable, read_bundle
+from inference.bundle import read_bundle
+from inference.errors import ModelUnusable
 from inference.server import listen, serve
 from inference.settings import InferenceSettings
 

@@ -1,6 +1,10 @@
-"""What a caller can do wrong, and what the service can lack: each error with its HTTP status."""
+"""What a caller can do wrong, each error with its HTTP status; and what a model can."""
 
 from http import HTTPStatus
+
+
+class ModelUnusable(Exception):  # noqa: N818 - it names the state
+    """A model cannot be served: says which file or setting, what was found, what was expected."""
 
 
 class RequestError(Exception):

@@ -12,6 +12,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
+_SCORING_SECONDS = (0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1)
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 
@@ -55,6 +56,52 @@ class InferenceMetrics:
             ["model", "runtime"],
             registry=self._registry,
             multiprocess_mode="livemax",
+        )
+
+        self._add_deployment()
+
+    def _add_deployment(self) -> None:
+        pair = ["champion", "challenger"]
+        self.switches = Counter(
+            "fanwatch_inference_model_switches",
+            "Changes of the served model: promoted, rolled_back, or refused (the one before goes on).",
+            ["outcome"],
+            registry=self._registry,
+        )
+        self.shadow_rows = Counter(
+            "fanwatch_inference_shadow_rows",
+            "Readings that champion and challenger have both scored.",
+            pair,
+            registry=self._registry,
+        )
+        self.shadow_agreed = Counter(
+            "fanwatch_inference_shadow_agreed",
+            "Of those, readings on which they agree.",
+            pair,
+            registry=self._registry,
+        )
+        self.shadow_faults = Counter(
+            "fanwatch_inference_shadow_faults",
+            "Of those, readings that each calls a fault.",
+            [*pair, "by"],
+            registry=self._registry,
+        )
+        self.shadow_seconds = Histogram(
+            "fanwatch_inference_shadow_seconds",
+            "Time that each takes to score the rows of one request.",
+            [*pair, "by"],
+            buckets=_SCORING_SECONDS,
+            registry=self._registry,
+        )
+        self.shadow_left_out = Counter(
+            "fanwatch_inference_shadow_rows_left_out",
+            "Readings that the challenger was too slow for, or whose signals are not its own.",
+            registry=self._registry,
+        )
+        self.shadow_failures = Counter(
+            "fanwatch_inference_shadow_failures",
+            "Requests for which the challenger gave no probabilities.",
+            registry=self._registry,
         )
 
     def exposition(self) -> bytes:

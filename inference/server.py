@@ -19,8 +19,9 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from inference.bundle import Bundle, ModelUnusable
+from inference.bundle import Bundle
 from inference.counters import make_counters_folder
+from inference.errors import ModelUnusable
 from inference.settings import InferenceSettings
 
 if TYPE_CHECKING:

@@ -1,14 +1,20 @@
 """The core: one model, loaded and tried, scoring rows. Knows nothing of HTTP."""
 
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from contract.bundle import Manifest
-from inference.bundle import Bundle, ModelUnusable
-from inference.errors import BadBody, NotReady
+from inference.bundle import Bundle
+from inference.errors import BadBody, ModelUnusable, NotReady
 from inference.runtimes import Rows, Runtime, load_runtime
+
+Faults = npt.NDArray[np.int32]
+"""[n], 1 where a reading is called a fault, else 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +24,7 @@ class ServedModel:
     manifest: Manifest
     runtime: Runtime
 
-    def score(self, rows: Rows) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+    def score(self, rows: Rows) -> tuple[npt.NDArray[np.float32], Faults]:
         """Score rows, float32 [n, k] and finite.
 
         Returns:
@@ -38,20 +44,53 @@ class ServedModel:
         return probability, (probability >= np.float32(self.manifest.threshold)).astype(np.int32)
 
 
-class ScoringService:
-    """Holds the model of one process from the moment on which it can be served."""
+def load_model(bundle: Bundle, runtime_name: str) -> ServedModel:
+    """Load the bundle's model and let it score one row.
 
-    def __init__(self) -> None:
+    Raises:
+        ModelUnusable: The runtime cannot use it, or it gives no probability for a reading in mid-range.
+    """
+    model = ServedModel(bundle.manifest, load_runtime(runtime_name, bundle))
+    middle = [(spec.minimum + spec.maximum) / 2 for spec in bundle.manifest.signals]
+    try:
+        model.score(np.array([middle], dtype=np.float32))
+    except (BadBody, RuntimeError, ValueError) as error:
+        raise ModelUnusable(
+            f"model {bundle.manifest.model_id} cannot score a reading in the middle of its ranges, "
+            f"{middle}: {error}"
+        ) from error
+    return model
+
+
+class Witness(Protocol):
+    """Sees what the served model does, in the thread that answers the request."""
+
+    def scored(self, model: ServedModel, rows: Rows, fault: Faults, seconds: float) -> None:
+        """It has scored rows, and took so long."""
+
+    def failed(self, model: ServedModel, rows: Rows, seconds: float) -> None:
+        """It gave no probabilities for rows."""
+
+
+class ScoringService:
+    """Holds the model that one process serves, from the moment on which there is one.
+
+    Args:
+        witnesses: Who sees every call of it.
+    """
+
+    def __init__(self, witnesses: Sequence[Witness] = ()) -> None:
+        self._witnesses = witnesses
         self._served: ServedModel | None = None
 
     @property
     def is_ready(self) -> bool:
-        """Whether a model is loaded and has scored a row."""
+        """Whether there is a model."""
         return self._served is not None
 
     @property
     def served(self) -> ServedModel:
-        """The model.
+        """The model. Who has asked once keeps it for the whole of a request, whatever is served meanwhile.
 
         Raises:
             NotReady: There is none yet.
@@ -60,20 +99,19 @@ class ScoringService:
             raise NotReady("the model is still being loaded; ask GET /v2/health/ready and try again")
         return self._served
 
-    def load(self, bundle: Bundle, runtime_name: str) -> ServedModel:
-        """Load the bundle's model, let it score one row, and serve it from now on.
+    def serve(self, model: ServedModel) -> None:
+        """Serve this model from the next request on."""
+        self._served = model
 
-        Raises:
-            ModelUnusable: The runtime cannot use it, or it gives no probability for a reading in mid-range.
-        """
-        served = ServedModel(bundle.manifest, load_runtime(runtime_name, bundle))
-        middle = [(spec.minimum + spec.maximum) / 2 for spec in bundle.manifest.signals]
+    def score(self, model: ServedModel, rows: Rows) -> tuple[npt.NDArray[np.float32], Faults]:
+        """Score rows with the model that the request has taken; see ServedModel.score."""
+        began = time.perf_counter()
         try:
-            served.score(np.array([middle], dtype=np.float32))
-        except (BadBody, RuntimeError, ValueError) as error:
-            raise ModelUnusable(
-                f"model {bundle.manifest.model_id} cannot score a reading in the middle of its ranges, "
-                f"{middle}: {error}"
-            ) from error
-        self._served = served
-        return served
+            probability, fault = model.score(rows)
+        except Exception:
+            for witness in self._witnesses:
+                witness.failed(model, rows, time.perf_counter() - began)
+            raise
+        for witness in self._witnesses:
+            witness.scored(model, rows, fault, time.perf_counter() - began)
+        return probability, fault

@@ -6,7 +6,8 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from inference.bundle import Bundle, ModelUnusable
+from inference.bundle import Bundle
+from inference.errors import ModelUnusable
 
 Rows = npt.NDArray[np.float32]
 """[n, k], each column in its signal's unit, in the manifest's order."""

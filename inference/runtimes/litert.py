@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
 
-from inference.bundle import Bundle, ModelUnusable
+from inference.bundle import Bundle
+from inference.errors import ModelUnusable
 from inference.runtimes import Rows, file_of
 
 _FILE = "model.tflite"

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from inference.bundle import Bundle, ModelUnusable
+from inference.bundle import Bundle
+from inference.errors import ModelUnusable
 from inference.runtimes import Rows, file_of
 
 _FILE = "model.keras"

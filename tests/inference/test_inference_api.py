@@ -12,7 +12,8 @@ from openapi_spec_validator import validate
 
 from contract.scoring import InferResponse, ModelMetadata, ScoreResponse
 from inference.app import create_app
-from inference.bundle import Bundle, ModelUnusable
+from inference.bundle import Bundle
+from inference.errors import ModelUnusable
 from inference.metrics import InferenceMetrics
 from inference.runtimes import Rows
 from inference.service import ScoringService, ServedModel

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from inference.bundle import Bundle, ModelUnusable, read_bundle
+from inference.bundle import Bundle, read_bundle
+from inference.errors import ModelUnusable
 from inference.runtimes import load_runtime
 
 

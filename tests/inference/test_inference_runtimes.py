@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from inference.bundle import Bundle, ModelUnusable
+from inference.bundle import Bundle
+from inference.errors import ModelUnusable
 from inference.runtimes import load_runtime
 from inference.service import ScoringService
 

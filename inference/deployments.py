@@ -1,0 +1,121 @@
+"""The versions of one model on disk, and which of them are in use (contract/deployment.py says how they lie there)."""
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from contract.deployment import DEPLOYMENT_FILE, Deployment
+from inference.bundle import Bundle, read_bundle
+from inference.errors import ModelUnusable
+from inference.signature import Signers
+
+_LOCK_FILE = ".deployment.lock"
+_MAX_BYTES = 64 * 1024
+
+Stamp = tuple[int, int]
+"""Tells one deployment.json from the next: its inode and its time of change in ns."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStore:
+    """One model's folder.
+
+    Args:
+        folder: Of the model: MODELS_DIR/NAME.
+        name: Of the model.
+        signers: Whose bundles are taken; None takes unsigned ones.
+    """
+
+    folder: Path
+    name: str
+    signers: Signers | None
+
+    def stamp(self) -> Stamp | None:
+        """What stands there now; None where there is no deployment."""
+        try:
+            found = (self.folder / DEPLOYMENT_FILE).stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
+    def deployment(self) -> Deployment | None:
+        """Which versions are in use; None where the folder itself is the one bundle.
+
+        Raises:
+            ModelUnusable: The file cannot be read, or is none of this model.
+        """
+        path = self.folder / DEPLOYMENT_FILE
+        try:
+            content = path.read_bytes()[:_MAX_BYTES]
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ModelUnusable(f"{path}: cannot be read: {error.strerror}") from error
+        try:
+            deployment = Deployment.model_validate_json(content)
+        except ValidationError as error:
+            raise ModelUnusable(
+                f"{path}: does not say which version to serve: {error.errors()[0]['msg']}"
+            ) from error
+        if deployment.model != self.name:
+            raise ModelUnusable(f"{path}: is of model {deployment.model!r}, expected {self.name!r}")
+        return deployment
+
+    def bundle(self, version: str | None) -> Bundle:
+        """The bundle of a version, verified; of the folder itself for None.
+
+        Raises:
+            ModelUnusable: It is missing, damaged, not signed, or of another version than its folder says.
+        """
+        folder = self.folder if version is None else self.folder / version
+        bundle = read_bundle(folder, self.name, self.signers)
+        if version not in {None, bundle.manifest.version}:
+            raise ModelUnusable(f"{folder}: holds version {bundle.manifest.version}, expected {version}")
+        return bundle
+
+    def change(self, change: Callable[[Deployment], Deployment]) -> Deployment:
+        """Replace the deployment by one rename, unless it is as it should be already.
+
+        Args:
+            change: Of what stands there now, which another process may have changed a moment ago.
+
+        Raises:
+            ModelUnusable: There is no deployment to change.
+            OSError: The folder cannot be written.
+            contract.deployment.NotDeployed: From ``change``.
+        """
+        lock = os.open(self.folder / _LOCK_FILE, os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            before = self.deployment()
+            if before is None:
+                raise ModelUnusable(
+                    f"{self.folder}: holds no {DEPLOYMENT_FILE}, so there is nothing to change"
+                )
+            after = change(before)
+            if after != before:
+                _replace(self.folder / DEPLOYMENT_FILE, after)
+            return after
+        finally:
+            os.close(lock)
+
+
+def _replace(path: Path, deployment: Deployment) -> None:
+    descriptor, fresh = tempfile.mkstemp(prefix=".deployment-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(deployment.model_dump_json(indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        Path(fresh).chmod(0o644)
+        Path(fresh).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(fresh).unlink()
+        raise

@@ -1,0 +1,85 @@
+"""Shadow mode: a challenger scores what the champion has scored; none of its verdicts leaves the service.
+
+It does so after the answer, in a thread of its own, and never holds a request up: when it cannot keep up, whole
+requests are left out, and counted. What is compared is metrics (inference/metrics.py).
+"""
+
+import queue
+import threading
+import time
+from dataclasses import dataclass
+
+import structlog
+
+from inference.metrics import InferenceMetrics
+from inference.runtimes import Rows
+from inference.service import Faults, ServedModel
+
+_LOG = structlog.get_logger()
+_MOST_WAITING = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """What the champion answered to one request."""
+
+    model: ServedModel
+    rows: Rows
+    fault: Faults
+    seconds: float
+
+
+class Shadow:
+    """At most one challenger."""
+
+    def __init__(self, metrics: InferenceMetrics) -> None:
+        self._metrics = metrics
+        self._challenger: ServedModel | None = None
+        self._waiting: queue.Queue[_Scored] = queue.Queue(_MOST_WAITING)
+        self._thread: threading.Thread | None = None
+
+    def challenge(self, challenger: ServedModel | None) -> None:
+        """Another challenger from now on; None for no more."""
+        if challenger is self._challenger:
+            return
+        self._challenger = challenger
+        if challenger is not None and self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
+            self._thread.start()
+
+    def scored(self, model: ServedModel, rows: Rows, fault: Faults, seconds: float) -> None:
+        """The champion has scored rows; costs nothing while there is no challenger."""
+        if self._challenger is None:
+            return
+        try:
+            self._waiting.put_nowait(_Scored(model, rows, fault, seconds))
+        except queue.Full:
+            self._metrics.shadow_left_out.inc(len(rows))
+
+    def failed(self, model: ServedModel, rows: Rows, seconds: float) -> None:
+        """There is nothing to compare."""
+
+    def _run(self) -> None:
+        while True:
+            scored = self._waiting.get()
+            challenger = self._challenger
+            if challenger is None or challenger.manifest.signals != scored.model.manifest.signals:
+                self._metrics.shadow_left_out.inc(len(scored.rows))
+                continue
+            try:
+                self._compare(scored, challenger)
+            except Exception as error:  # noqa: BLE001 - of the challenger's making; the champion goes on
+                self._metrics.shadow_failures.inc()
+                _LOG.warning("challenger_failed", model=challenger.manifest.model_id, error=repr(error)[:300])
+
+    def _compare(self, scored: _Scored, challenger: ServedModel) -> None:
+        began = time.perf_counter()
+        _, fault = challenger.score(scored.rows)
+        seconds = time.perf_counter() - began
+        pair = scored.model.manifest.model_id, challenger.manifest.model_id
+        self._metrics.shadow_rows.labels(*pair).inc(len(fault))
+        self._metrics.shadow_agreed.labels(*pair).inc(int((fault == scored.fault).sum()))
+        self._metrics.shadow_faults.labels(*pair, "champion").inc(int(scored.fault.sum()))
+        self._metrics.shadow_faults.labels(*pair, "challenger").inc(int(fault.sum()))
+        self._metrics.shadow_seconds.labels(*pair, "champion").observe(scored.seconds)
+        self._metrics.shadow_seconds.labels(*pair, "challenger").observe(seconds)
