@@ -6,10 +6,11 @@ import sys
 import structlog
 from pydantic import ValidationError
 
-from inference.bundle import read_bundle
+from inference.deployments import ModelStore
 from inference.errors import ModelUnusable
 from inference.server import listen, serve
 from inference.settings import InferenceSettings
+from inference.signature import Signers
 
 _LOG = structlog.get_logger()
 
@@ -33,19 +34,35 @@ def main() -> int:
     # Until gunicorn has handlers of its own; the first process of a container would otherwise ignore both.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
+    signers = Signers(settings.model_public_keys, settings.scratch_dir)
+    store = ModelStore(
+        settings.models_dir / settings.model_name,
+        settings.model_name,
+        None if settings.allow_unsigned_models else signers,
+    )
     try:
-        bundle = read_bundle(settings.models_dir, settings.model_name)
-        listener = listen(settings.listen_host, settings.listen_port)
+        first = store.first()
     except ModelUnusable as error:
         _LOG.error("model_is_unusable", error=str(error))
         return 1
     except OSError as error:
+        _LOG.error("cannot_write_scratch_dir", folder=str(settings.scratch_dir), error=str(error))
+        return 1
+    try:
+        listener = listen(settings.listen_host, settings.listen_port)
+    except OSError as error:
         _LOG.error("cannot_listen", address=address, error=str(error))
         return 1
     host, port = listener.getsockname()[:2]
-    _LOG.info("inference_started", address=f"{host}:{port}", model=bundle.manifest.model_id)
+    [bundle] = first.values()
+    _LOG.info(
+        "inference_started",
+        address=f"{host}:{port}",
+        model=bundle.manifest.model_id,
+        signature="not looked at" if settings.allow_unsigned_models else "good",
+    )
     try:
-        serve(settings, bundle, listener)
+        serve(settings, store, first, listener)
     except OSError as error:
         _LOG.error("cannot_write_scratch_dir", folder=str(settings.scratch_dir), error=str(error))
         return 1

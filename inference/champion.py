@@ -79,6 +79,9 @@ class Champion:
         self._loaded = {model.manifest.version: model}
         self._service.serve(model)
         self._load_others(deployment)
+        # A restart may be the new champion's doing, so that its trial begins again.
+        before = None if deployment.previous is None else self._loaded.get(deployment.previous)
+        self._guard.watch(model, None if before is model else before)
         return model
 
     def follow(self, stop: threading.Event) -> None:

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,9 @@ _MAX_BYTES = 64 * 1024
 
 Stamp = tuple[int, int]
 """Tells one deployment.json from the next: its inode and its time of change in ns."""
+
+VerifiedVersions = Mapping[str | None, Bundle]
+"""Bundles by version; None is the one that the folder itself is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,22 @@ class ModelStore:
         if version not in {None, bundle.manifest.version}:
             raise ModelUnusable(f"{folder}: holds version {bundle.manifest.version}, expected {version}")
         return bundle
+
+    def first(self) -> VerifiedVersions:
+        """What a service that starts now would serve: the champion, or the one before where that is unusable.
+
+        Raises:
+            ModelUnusable: Neither can be served.
+        """
+        deployment = self.deployment()
+        if deployment is None:
+            return {None: self.bundle(None)}
+        try:
+            return {deployment.champion: self.bundle(deployment.champion)}
+        except ModelUnusable:
+            if deployment.previous is None:
+                raise
+            return {deployment.previous: self.bundle(deployment.previous)}
 
     def change(self, change: Callable[[Deployment], Deployment]) -> Deployment:
         """Replace the deployment by one rename, unless it is as it should be already.

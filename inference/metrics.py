@@ -57,7 +57,6 @@ class InferenceMetrics:
             registry=self._registry,
             multiprocess_mode="livemax",
         )
-
         self._add_deployment()
 
     def _add_deployment(self) -> None:
@@ -103,6 +102,12 @@ class InferenceMetrics:
             "Requests for which the challenger gave no probabilities.",
             registry=self._registry,
         )
+
+    def count_rows(self, rows: int, faults: int) -> None:
+        """Note the rows of one scoring request, and how many of them were called a fault."""
+        self.batch.observe(rows)
+        self.rows.inc(rows)
+        self.faults.inc(faults)
 
     def exposition(self) -> bytes:
         """All workers' figures in Prometheus's text format."""

@@ -1,10 +1,8 @@
 """Gunicorn, started from code: one listening socket, threads in each worker, the model loaded after the fork."""
 
 import os
-import select
 import shutil
 import socket
-import threading
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
@@ -17,22 +15,17 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
-from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from inference.bundle import Bundle
 from inference.counters import make_counters_folder
-from inference.errors import ModelUnusable
+from inference.deployments import ModelStore, VerifiedVersions
 from inference.settings import InferenceSettings
+from inference.worker import PatientWorker
 
 if TYPE_CHECKING:
     from flask import Flask
 
-    from inference.metrics import InferenceMetrics
-    from inference.service import ScoringService
-
 _LOG = structlog.get_logger()
 _BACKLOG = 1024
-_LINGER_S = 0.02
 _MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -48,12 +41,15 @@ def listen(host: str, port: int) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=_BACKLOG)
 
 
-def serve(settings: InferenceSettings, bundle: Bundle, listener: socket.socket) -> None:
+def serve(
+    settings: InferenceSettings, store: ModelStore, first: VerifiedVersions, listener: socket.socket
+) -> None:
     """Run until SIGTERM or SIGINT; leaves by SystemExit, 0 after a clean stop.
 
     Args:
         settings: The service's.
-        bundle: Verified; each worker loads its model from these bytes.
+        store: The versions of the model.
+        first: Verified already; each worker loads its first model from these bytes.
         listener: Bound and listening.
 
     Raises:
@@ -62,15 +58,21 @@ def serve(settings: InferenceSettings, bundle: Bundle, listener: socket.socket) 
     counters = make_counters_folder(settings.scratch_dir)
     # Read by prometheus-client when it is imported, which therefore happens in the workers (see _Service.load).
     os.environ[_MULTIPROCESS_VARIABLE] = str(counters)
-    _Gunicorn(settings, bundle, listener, counters).run()
+    _Gunicorn(settings, store, first, listener, counters).run()
 
 
 class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def __init__(
-        self, settings: InferenceSettings, bundle: Bundle, listener: socket.socket, counters: Path
+        self,
+        settings: InferenceSettings,
+        store: ModelStore,
+        first: VerifiedVersions,
+        listener: socket.socket,
+        counters: Path,
     ) -> None:
         self._settings = settings
-        self._bundle = bundle
+        self._store = store
+        self._first = first
         self._listener = listener
         self._counters = counters
         super().__init__()
@@ -90,7 +92,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
         for key, value in {
             "bind": [f"fd://{self._listener.fileno()}"],
-            "worker_class": _PatientWorker,
+            "worker_class": PatientWorker,
             "workers": settings.workers,
             "threads": settings.threads,
             "keepalive": settings.keep_alive_s,
@@ -108,57 +110,18 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         """In a worker, after the fork: LiteRT and TensorFlow start threads, which a fork would lose."""
         from inference.app import create_app  # noqa: PLC0415 - see serve()
         from inference.metrics import InferenceMetrics  # noqa: PLC0415
-        from inference.service import ScoringService  # noqa: PLC0415
+        from inference.scoring_worker import ScoringWorker  # noqa: PLC0415
 
-        service, metrics = ScoringService(), InferenceMetrics()
-        metrics.ready.set(0)
-        # In a thread, so that /v2/health/live answers while TensorFlow takes its ten seconds.
-        threading.Thread(
-            target=self._load_model, args=(service, metrics), name="model-loader", daemon=True
-        ).start()
+        metrics = InferenceMetrics()
+        worker = ScoringWorker(self._settings, self._store, self._first, metrics)
+        worker.start()
         return create_app(
-            service,
+            worker.service,
             metrics,
             max_body_bytes=self._settings.max_body_bytes,
             max_rows=self._settings.max_rows,
             version=_version(),
         )
-
-    def _load_model(self, service: "ScoringService", metrics: "InferenceMetrics") -> None:
-        try:
-            served = service.load(self._bundle, self._settings.runtime)
-        except ModelUnusable as error:
-            _LOG.error("model_is_unusable", error=str(error))
-        except Exception:  # noqa: BLE001 - left to the thread it would leave a worker that is never ready
-            _LOG.exception("model_loading_failed")
-        else:
-            metrics.model.labels(served.manifest.model_id, self._settings.runtime).set(1)
-            metrics.ready.set(1)
-            _LOG.info("model_ready", model=served.manifest.model_id, runtime=self._settings.runtime)
-            return
-        # This exit code makes the arbiter stop instead of starting the next worker on the same model; only
-        # _exit ends a process from a thread.
-        os._exit(Arbiter.APP_LOAD_ERROR)
-
-
-class _PatientWorker(ThreadWorker):  # type: ignore[misc]  # as above
-    """Gunicorn's threads, each staying with its connection for a moment after an answer.
-
-    A caller that soon asks again is then served without the way through the main thread, its poller and its pipe,
-    which costs a quarter of the CPU of a small request (docs/performance.md).
-    """
-
-    def handle(self, conn: TConn) -> object:
-        """Answer requests of one connection until it is silent; with more connections than threads, one only."""
-        result: object = super().handle(conn)
-        while (
-            result is True
-            and self.alive
-            and self.nr_conns <= self.cfg.threads
-            and select.select([conn.sock], [], [], _LINGER_S)[0]
-        ):
-            result = super().handle(conn)
-        return result
 
 
 class _JsonLog(Logger):  # type: ignore[misc]  # as above

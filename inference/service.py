@@ -1,7 +1,7 @@
 """The core: one model, loaded and tried, scoring rows. Knows nothing of HTTP."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -77,10 +77,16 @@ class ScoringService:
 
     Args:
         witnesses: Who sees every call of it.
+        on_switch: Told of the model that is served from now on, and of the one before.
     """
 
-    def __init__(self, witnesses: Sequence[Witness] = ()) -> None:
+    def __init__(
+        self,
+        witnesses: Sequence[Witness] = (),
+        on_switch: Callable[[ServedModel, ServedModel | None], None] = lambda _model, _before: None,
+    ) -> None:
         self._witnesses = witnesses
+        self._on_switch = on_switch
         self._served: ServedModel | None = None
 
     @property
@@ -101,7 +107,8 @@ class ScoringService:
 
     def serve(self, model: ServedModel) -> None:
         """Serve this model from the next request on."""
-        self._served = model
+        before, self._served = self._served, model
+        self._on_switch(model, before)
 
     def score(self, model: ServedModel, rows: Rows) -> tuple[npt.NDArray[np.float32], Faults]:
         """Score rows with the model that the request has taken; see ServedModel.score."""

@@ -3,14 +3,17 @@
 import os
 import tempfile
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from contract.identity import ModelName
 
 RuntimeName = Literal["litert", "tensorflow"]
+
+OUR_PUBLIC_KEY = Path(__file__).with_name("fanwatch.pub")
+"""Of the models that ship with Fanwatch."""
 
 _MEMORY_FILES = Path("/dev/shm")  # noqa: S108 - the kernel's shared memory, used through mkstemp and mkdtemp only
 
@@ -26,8 +29,22 @@ class InferenceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FANWATCH_", extra="ignore", protected_namespaces=())
 
-    models_dir: Path = Field(default=Path("models"), description="Folder that holds one folder a bundle.")
-    model_name: ModelName = Field(default="fan", description="The bundle to serve: its folder's name.")
+    models_dir: Path = Field(
+        default=Path("models"),
+        description="Holds one folder a model: a bundle, or one bundle a version and the deployment.json that says "
+        "which are in use. Written to when a new champion is given up, so that a restart does not try it again.",
+    )
+    model_name: ModelName = Field(default="fan", description="The model to serve: its folder's name.")
+    model_public_keys: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(OUR_PUBLIC_KEY,),
+        min_length=1,
+        description="Files in PEM, comma-separated: a bundle must be signed by one of these keys.",
+    )
+    allow_unsigned_models: bool = Field(
+        default=False,
+        description="Takes bundles without looking at their signature. Whoever can write the models folder then "
+        "decides what runs here: for trying things out only.",
+    )
     runtime: RuntimeName = Field(
         default="litert",
         description="What computes: litert (47 MB, model.tflite) or tensorflow (the extra of that name, 670 MB, "
@@ -70,6 +87,29 @@ class InferenceSettings(BaseSettings):
         description="Small files of the running service (heartbeats, counters shared by the workers). Memory is "
         "best: /dev/shm where it is there, so that the root filesystem may be read-only.",
     )
+
+    probation_s: float = Field(
+        default=600,
+        ge=0,
+        description="Seconds for which a new champion is watched, and given up for the one before when it does not "
+        "keep to the two limits below; 0 never.",
+    )
+    probation_most_failed: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="Share of requests that it may fail and the one before does not.",
+    )
+    probation_p99_ms: float = Field(
+        default=250, gt=0, description="99 % of its requests must be scored within so many milliseconds."
+    )
+
+    @field_validator("model_public_keys", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(Path(key.strip()) for key in value.split(",") if key.strip())
+        return value
 
     @classmethod
     def read(cls) -> Self:

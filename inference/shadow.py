@@ -37,6 +37,8 @@ class Shadow:
         self._challenger: ServedModel | None = None
         self._waiting: queue.Queue[_Scored] = queue.Queue(_MOST_WAITING)
         self._thread: threading.Thread | None = None
+        self._fails = False
+        """Whether the last comparison did: one line in the log for a row of them."""
 
     def challenge(self, challenger: ServedModel | None) -> None:
         """Another challenger from now on; None for no more."""
@@ -70,7 +72,13 @@ class Shadow:
                 self._compare(scored, challenger)
             except Exception as error:  # noqa: BLE001 - of the challenger's making; the champion goes on
                 self._metrics.shadow_failures.inc()
-                _LOG.warning("challenger_failed", model=challenger.manifest.model_id, error=repr(error)[:300])
+                if not self._fails:
+                    _LOG.warning(
+                        "challenger_failed", model=challenger.manifest.model_id, error=repr(error)[:300]
+                    )
+                self._fails = True
+            else:
+                self._fails = False
 
     def _compare(self, scored: _Scored, challenger: ServedModel) -> None:
         began = time.perf_counter()

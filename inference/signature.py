@@ -6,6 +6,7 @@ afterwards, so that a file exchanged on disk meanwhile changes nothing. ``python
 is that process: 0 when one of the keys has signed the folder, 1 and a sentence on stderr when none has.
 """
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,7 @@ class Signers:
 
         Raises:
             ModelUnusable: There is no signature, or it is of nobody we know, or of other files than these.
+            OSError: The scratch folder cannot be written.
         """
         keys = ", ".join(str(key) for key in self.public_keys)
         if SIGNATURE_FILE not in files:
@@ -68,11 +70,12 @@ def _why_refused(folder: Path, key: Path) -> str | None:
     from model_signing import verifying  # noqa: PLC0415 - 60 MB, in this process only
 
     try:
-        config = verifying.Config().use_elliptic_key_verifier(public_key=key)
+        config = verifying.Config().use_elliptic_key_verifier(public_key=key)  # type: ignore[no-untyped-call]
         config.verify(folder, folder / SIGNATURE_FILE)
     except Exception as error:  # noqa: BLE001 - whatever a forged signature brings about, it is no signature
-        text = " ".join(str(error).split()) or "no signature of that key"
-        return f"{type(error).__name__}: {text[:300]}"
+        # The digests that it quotes, as bytes of Python, tell nobody anything.
+        text = re.sub(r": Expected 'Digest\(.*?\)', Actual 'Digest\(.*?\)'", "", " ".join(str(error).split()))
+        return f"{type(error).__name__}: {text[:300] or 'no signature of that key'}"
     return None
 
 

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from inference.app import create_app
 from inference.bundle import Bundle, read_bundle
 from inference.metrics import InferenceMetrics
-from inference.service import ScoringService
+from inference.service import ScoringService, load_model
 from tests.inference.inference_process import ServiceProcess, running
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -19,13 +19,13 @@ MODELS = Path(__file__).parents[2] / "models"
 
 @pytest.fixture(scope="session")
 def bundle() -> Bundle:
-    return read_bundle(MODELS, "fan")
+    return read_bundle(MODELS / "fan", "fan", None)
 
 
 @pytest.fixture(scope="session")
 def service(bundle: Bundle) -> ScoringService:
     service = ScoringService()
-    service.load(bundle, "litert")
+    service.serve(load_model(bundle, "litert"))
     return service
 
 

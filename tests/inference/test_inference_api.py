@@ -16,7 +16,7 @@ from inference.bundle import Bundle
 from inference.errors import ModelUnusable
 from inference.metrics import InferenceMetrics
 from inference.runtimes import Rows
-from inference.service import ScoringService, ServedModel
+from inference.service import ScoringService, ServedModel, load_model
 
 HEALTHY = [600.0, 40.0, 150.0, 48.0]
 FAULTY = [450.0, 52.0, 230.0, 58.0]
@@ -237,7 +237,7 @@ def test_nothing_is_ready_or_scored_until_a_model_has_scored_a_row(bundle: Bundl
         assert answer.json
         assert "still being loaded" in answer.json["error"]
     assert client.get("/v2/health/live").status_code == 200
-    service.load(bundle, "litert")
+    service.serve(load_model(bundle, "litert"))
     assert client.get("/v2/health/ready").status_code == 200
 
 
@@ -252,18 +252,16 @@ class Broken:
 
 def test_a_model_that_gives_no_probability_is_the_callers_error_not_a_number(bundle: Bundle) -> None:
     service = ScoringService()
-    service._served = ServedModel(bundle.manifest, Broken())
+    service.serve(ServedModel(bundle.manifest, Broken()))
     answer = create_app(service, InferenceMetrics()).test_client().post(INFER, json=request_for([HEALTHY]))
     assert answer.status_code == 400
     assert answer.json
     assert "gives nan instead of a probability" in answer.json["error"]
 
 
-def test_a_model_that_cannot_score_never_becomes_ready(bundle: Bundle) -> None:
-    service = ScoringService()
+def test_a_model_that_cannot_score_is_never_served(bundle: Bundle) -> None:
     with pytest.raises(ModelUnusable):
-        service.load(Bundle(bundle.manifest, {"model.tflite": b"damaged"}), "litert")
-    assert not service.is_ready
+        load_model(Bundle(bundle.manifest, {"model.tflite": b"damaged"}), "litert")
 
 
 def test_requests_rows_and_faults_are_counted(client: FlaskClient) -> None:

@@ -27,13 +27,13 @@ def test_a_damaged_model_file_is_refused_before_it_is_opened(copied_models: Path
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(ModelUnusable, match=f"{file}: is damaged .* its SHA-256 is"):
-        read_bundle(copied_models, "fan")
+        read_bundle(copied_models / "fan", "fan", None)
 
 
 def test_what_is_parsed_is_what_was_verified_even_when_the_file_changes_in_between(
     copied_models: Path,
 ) -> None:
-    bundle = read_bundle(copied_models, "fan")
+    bundle = read_bundle(copied_models / "fan", "fan", None)
     (copied_models / "fan" / "model.tflite").write_bytes(b"exchanged")
     assert load_runtime("litert", bundle).platform == "litert"
 
@@ -41,12 +41,12 @@ def test_what_is_parsed_is_what_was_verified_even_when_the_file_changes_in_betwe
 def test_a_missing_file_is_named(copied_models: Path) -> None:
     (copied_models / "fan" / "model.keras").unlink()
     with pytest.raises(ModelUnusable, match=r"model\.keras: cannot be read: No such file"):
-        read_bundle(copied_models, "fan")
+        read_bundle(copied_models / "fan", "fan", None)
 
 
 def test_a_missing_bundle_says_which_settings_name_its_folder(tmp_path: Path) -> None:
     with pytest.raises(ModelUnusable, match="FANWATCH_MODELS_DIR"):
-        read_bundle(tmp_path, "fan")
+        read_bundle(tmp_path / "fan", "fan", None)
 
 
 def test_a_link_out_of_the_bundle_is_refused(copied_models: Path, tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_link_out_of_the_bundle_is_refused(copied_models: Path, tmp_path: Path
     (copied_models / "fan" / "model.tflite").unlink()
     (copied_models / "fan" / "model.tflite").symlink_to(secret)
     with pytest.raises(ModelUnusable, match="points outside of the bundle"):
-        read_bundle(copied_models, "fan")
+        read_bundle(copied_models / "fan", "fan", None)
 
 
 def test_links_within_the_bundle_are_followed_as_kubernetes_mounts_them(copied_models: Path) -> None:
@@ -65,7 +65,7 @@ def test_links_within_the_bundle_are_followed_as_kubernetes_mounts_them(copied_m
     for file in ("manifest.json", "model.tflite", "model.keras"):
         (folder / file).rename(data / file)
         (folder / file).symlink_to(Path("..2026", file))
-    assert read_bundle(copied_models, "fan").manifest.name == "fan"
+    assert read_bundle(copied_models / "fan", "fan", None).manifest.name == "fan"
 
 
 @pytest.mark.parametrize(
@@ -85,11 +85,11 @@ def test_a_manifest_that_is_wrong_is_refused_with_the_field(
     path = copied_models / "fan" / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(ModelUnusable, match=told):
-        read_bundle(copied_models, "fan")
+        read_bundle(copied_models / "fan", "fan", None)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b" " * (1024 * 1024 + 1)])
 def test_a_manifest_that_is_none_is_refused(copied_models: Path, content: bytes) -> None:
     (copied_models / "fan" / "manifest.json").write_bytes(content)
     with pytest.raises(ModelUnusable, match=r"manifest\.json"):
-        read_bundle(copied_models, "fan")
+        read_bundle(copied_models / "fan", "fan", None)

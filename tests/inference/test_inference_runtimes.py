@@ -10,7 +10,7 @@ import pytest
 from inference.bundle import Bundle
 from inference.errors import ModelUnusable
 from inference.runtimes import load_runtime
-from inference.service import ScoringService
+from inference.service import load_model
 
 FASTEST_CHANGING = (1, 2, 3, 7, 64, 256, 257, 1000)
 
@@ -92,9 +92,8 @@ def test_a_model_with_other_inputs_than_the_manifest_says_is_refused(bundle: Bun
 def test_a_fault_is_said_from_the_threshold_on(bundle: Bundle) -> None:
     sample = rows(500)
     cut = float(np.median(load_runtime("litert", bundle).probabilities(sample)))
-    service = ScoringService()
-    service.load(Bundle(bundle.manifest.model_copy(update={"threshold": cut}), bundle.files), "litert")
-    probability, fault = service.served.score(sample)
+    model = load_model(Bundle(bundle.manifest.model_copy(update={"threshold": cut}), bundle.files), "litert")
+    probability, fault = model.score(sample)
     assert fault.dtype == np.int32
     np.testing.assert_array_equal(fault == 1, probability >= np.float32(cut))
     assert 0 < fault.sum() < 500
