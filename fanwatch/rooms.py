@@ -38,6 +38,18 @@ COMMANDS: dict[str, RoomCommand] = {
     "evaluate skab": RoomCommand(
         "evaluation.skab_command", "evaluation", "Judge the detection of faults by SKAB's recordings."
     ),
+    "model add": RoomCommand("edge_manager.model_command", "edge-manager", "Copy a bundle onto this device."),
+    "model list": RoomCommand(
+        "edge_manager.model_command", "edge-manager", "Say which versions of a model are here, and in use."
+    ),
+    "model use": RoomCommand("edge_manager.model_command", "edge-manager", "Switch to a version of a model."),
+    "model shadow": RoomCommand(
+        "edge_manager.model_command", "edge-manager", "Score a version beside the one in use, unseen."
+    ),
+    "model rollback": RoomCommand("edge_manager.model_command", "edge-manager", "Switch back."),
+    "model compare": RoomCommand(
+        "edge_manager.model_command", "edge-manager", "Say how the version in the shadow does."
+    ),
     "backtest": RoomCommand(
         "evaluation.command", "evaluation", "Say what would have alarmed on stored data, and how early."
     ),
