@@ -23,6 +23,8 @@ from monitor.alarms.database import StoreError
 from monitor.alarms.desk import AlarmDesk, ModeChange
 from monitor.clock import Clock, HeldClock
 from monitor.diagnosis.core import Diagnosis
+from monitor.diagnosis.device import DeviceDiagnosis
+from monitor.diagnosis.evidence import Health
 from monitor.diagnosis.knowledge import Knowledge
 from monitor.diagnosis.time_left import TimeLeft
 from monitor.explainer import Explainer
@@ -166,7 +168,7 @@ class ConditionWatch:
     def _resume(self) -> None:
         with self._lock, self._desk.kept() as kept:
             told = resume(self._diagnosis, self._held, self._log, kept)
-            self._stopped = {device.device_id for device in self._diagnosis if device.is_stopped}
+            self._stopped = {device.device_id for device in self._diagnosis if _was_switched_off(device)}
         self._busy_since = None
         _LOG.info("diagnosis_resumed", devices=len(self._diagnosis), messages=told)
 
@@ -202,7 +204,7 @@ class ConditionWatch:
                 return
             self._log.add(content.device_id, now, EntryKind.VERDICT, each.body)
             device = self._diagnosis.device(content.device_id)
-            stopped = device is not None and device.is_stopped
+            stopped = device is not None and _was_switched_off(device)
             if stopped is not (content.device_id in self._stopped):
                 (self._stopped.add if stopped else self._stopped.discard)(content.device_id)
                 modes.append(ModeChange(content.device_id, stopped, datetime.fromtimestamp(now, UTC)))
@@ -267,3 +269,8 @@ class ConditionWatch:
             elif finding.reading and finding.device_id not in self._faults and self._explainer is not None:
                 self._faults[finding.device_id] = finding
                 self._explainer.explain(finding, lambda *both: self._amended.append(both))
+
+
+def _was_switched_off(device: DeviceDiagnosis) -> bool:
+    """Whether it stands still as planned: one that is found faulty at a standstill is stuck, and that is an alarm."""
+    return device.is_stopped and device.health is not Health.FAULT
