@@ -19,11 +19,11 @@ from monitor.alarms.database import AlarmDatabase
 from monitor.alarms.history import AlarmHistory, AuditEntry, CloseOut, Outcome, PastAlarm
 from monitor.alarms.intake_store import IntakeStore
 from monitor.alarms.lifecycle import DeviceAlarms, NotPossible, Record, Transition
-from monitor.alarms.outbox import PUBLISH, WORK_ORDER, Outbox, notify_channel
+from monitor.alarms.outbox import JOURNAL, PUBLISH, WORK_ORDER, Outbox, notify_channel
 from monitor.alarms.policy import AlarmPolicy
 from monitor.alarms.quality import QualityReport, assess
 from monitor.alarms.store import AlarmStore, PlannedMaintenance
-from monitor.alarms.wire import Call, WorkOrderDraft, alarm_content, published_alarm
+from monitor.alarms.wire import Call, WorkOrderDraft, alarm_content, published_alarm, published_transition
 from monitor.clock import Clock
 from monitor.findings import Contribution, Finding, FindingKind
 from monitor.intake import Kept, Step
@@ -380,6 +380,8 @@ class AlarmDesk:
         for device in changes.devices:
             self._say(board, device.device_id, newest.get(device.device_id, now))
         for line in changes.transitions:
+            body = published_transition(line, self._outbox.next_number()).to_json().decode()
+            self._outbox.post(JOURNAL, line.device_id, line.alarm_id, body, line.at)
             if not line.annunciates or line.alarm_id is None:
                 continue
             if line.priority <= self._policy.notified:

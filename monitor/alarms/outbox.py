@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from monitor.alarms.database import AlarmDatabase, microseconds, moment_of
 
 PUBLISH = "publish"
+JOURNAL = "journal"
 WORK_ORDER = "work_order"
 
 

@@ -10,7 +10,7 @@ from monitor.alarms.courier import Courier, Pace, Sender
 from monitor.alarms.database import AlarmDatabase, StoreError
 from monitor.alarms.desk import AlarmDesk
 from monitor.alarms.notifier import Notifier
-from monitor.alarms.outbox import PUBLISH, WORK_ORDER, Outbox, notify_channel
+from monitor.alarms.outbox import JOURNAL, PUBLISH, WORK_ORDER, Outbox, notify_channel
 from monitor.alarms.publisher import AlarmPublisher, Connection
 from monitor.alarms.settings import AlarmSettings
 from monitor.alarms.work_orders import WorkOrders
@@ -50,7 +50,10 @@ class AlarmService:
             longest_retry=timedelta(minutes=10),
             whole=True,
         )
-        ways: dict[str, tuple[Sender, Pace]] = {PUBLISH: (AlarmPublisher(connection, topics), _PUBLISHING)}
+        ways: dict[str, tuple[Sender, Pace]] = {
+            PUBLISH: (AlarmPublisher(connection, topics.alarm_of, retain=True), _PUBLISHING),
+            JOURNAL: (AlarmPublisher(connection, topics.alarm_journal_of, retain=False), _PUBLISHING),
+        }
         if settings.work_order_url is not None:
             ways[WORK_ORDER] = (WorkOrders(settings.work_order_url), _DRAFTING)
         for number, url in enumerate(settings.destinations()):

@@ -19,6 +19,8 @@ from contract.alarm import Alarm, AlarmState
 from contract.command import Condition, FanCommand
 from contract.reading import Reading
 from contract.timestamp import format_timestamp, parse_timestamp
+from monitor.alarms.database import AlarmDatabase
+from monitor.alarms.history import AlarmHistory
 from monitor.diagnosis.plant import DEFAULT_PLANT
 from monitor.findings import FindingKind
 from testbed.influxdb import InfluxDB, nanoseconds
@@ -291,3 +293,25 @@ def test_every_alarm_that_was_published_is_in_influxdb_once(plant: Plant) -> Non
         assert {point["why"] for point in points if point["why"]} == {
             alarm.why for alarm in said if alarm.why
         }
+
+
+def test_the_whole_journal_is_in_influxdb_with_what_a_more_urgent_alarm_hides(plant: Plant) -> None:
+    plant.wait_raised(WORN, FindingKind.WEAR)
+    plant.wait(WORN, lambda alarm: alarm.kind == FindingKind.MACHINE_FAULT, "fault above its wear")
+
+    def kept() -> list[tuple[str, ...]]:
+        with AlarmDatabase(plant.monitor.folder / "alarms.sqlite3", read_only=True) as database:
+            return sorted(
+                (line.device_id, line.kind.value, line.before.value, line.after.value, line.cause.value)
+                for line in AlarmHistory(database).journal()
+            )
+
+    def stored() -> list[tuple[str, ...]]:
+        names = ("deviceID", "kind", "before", "state", "cause")
+        return sorted(
+            tuple(point[name] for name in names)
+            for point in plant.influxdb.query('SELECT * FROM "alarm_journal" GROUP BY "deviceID", "kind"')
+        )
+
+    wait_until(lambda: kept() == stored(), within_s=30, what="the journal in InfluxDB")
+    assert (WORN, "wear", "normal", "unacknowledged", "raised") in kept()
