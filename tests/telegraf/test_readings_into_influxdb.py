@@ -394,6 +394,8 @@ def test_a_line_of_the_journal_is_a_point_of_its_own_beside_the_alarm(
         "state": "unacknowledged",
         "cause": "raised",
         "called": 1,
+        "inView": 1,
+        "unacknowledged": 1,
         "why": "Worn out in 6 to 9 days.",
     }
 
