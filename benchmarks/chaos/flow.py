@@ -182,7 +182,8 @@ class Flow:
         self._made += 1
         stamp = format_timestamp(datetime.now(UTC))
         rotation = (410.0 if broken else 600.0) + seq % 40
-        signals = {"temperature": 53.0, "vibration": 240.0, "sound": 58.0} if broken else _HEALTHY
+        # The last digit moves, as a sensor's does: a flat line is a sensor's fault, and the machine's is then not told.
+        signals = {name: value + seq % 7 / 10 for name, value in (_BROKEN if broken else _HEALTHY).items()}
         reading = Reading(
             deviceID=device, timeStamp=stamp, seq=seq, bootID="chaos", rotation=rotation, **signals
         )
@@ -218,6 +219,7 @@ class Flow:
             self.last_turns.add(key)
 
 
+_BROKEN = {"temperature": 53.0, "vibration": 240.0, "sound": 58.0}
 _HEALTHY = {"temperature": 40.0, "vibration": 150.0, "sound": 48.5}
 
 
