@@ -82,6 +82,8 @@ def _rules() -> dict[FindingKind, Rule]:
         FindingKind.CLOCK_SKEW: Rule(
             AlarmPriority.LOW, on_delay=timedelta(seconds=30), off_delay=timedelta(seconds=60)
         ),
+        # While it stands nobody watches the machines. Silences beneath it are not even found (monitor/silences.py).
+        FindingKind.NO_VERDICTS: Rule(AlarmPriority.HIGH, off_delay=timedelta(seconds=30)),
     }
 
 
