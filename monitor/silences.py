@@ -71,6 +71,8 @@ class Silences:
             return ()
         away = sorted(set(offline) - _BESIDE_THE_WAY)
         if self._quiet is None:
+            if self._diagnosis.next_deadline > elapsed:
+                return ()  # at night all stand still: nobody is walked over for that each second
             quiet = self._diagnosis.unheard()
             if quiet < (1 if away else _TOGETHER):
                 return self._diagnosis.tick()
