@@ -6,6 +6,7 @@ with the parser of e-mails, which takes 0.2 ms where the machine has cooled down
 
 import socket
 import ssl
+import struct
 from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpResponseParser
@@ -82,6 +83,9 @@ class HttpConnection:
             connection = self._socket or self._connect()
             connection.sendall(request)
             return self._answer(connection)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+            self.close()
+            raise TimeoutError(f"nothing was sent or came for {self._timeout_s} s") from error
         except HttpParserError as error:
             self.close()
             raise ValueError(f"the answer is not HTTP: {error}") from error
@@ -101,6 +105,11 @@ class HttpConnection:
         self._socket, self._answers = connection, _Answers()
         if self._tls is not None:
             self._socket = self._tls.wrap_socket(connection, server_hostname=self._host)
+        # By the kernel (socket(7)): Python's own timeout asks poll() before every read and write.
+        self._socket.settimeout(None)
+        limit = struct.pack("@ll", *divmod(int(self._timeout_s * 1_000_000), 1_000_000))  # a timeval
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            self._socket.setsockopt(socket.SOL_SOCKET, option, limit)
         return self._socket
 
     def _answer(self, connection: socket.socket) -> tuple[int, bytes]:
