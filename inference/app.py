@@ -2,7 +2,6 @@
 
 import time
 from http import HTTPStatus
-from typing import Any
 
 import orjson
 import structlog
@@ -18,8 +17,9 @@ from contract.scoring import (
     ModelMetadata,
     TensorMetadata,
 )
-from inference.decoding import decode_infer, decode_score
+from inference.decoding import decode_score
 from inference.errors import BadBody, BodyTooLarge, RequestError, UnknownModel, UnsupportedBody
+from inference.infer import ShortWay, answer_infer
 from inference.metrics import InferenceMetrics
 from inference.openapi import openapi_document
 from inference.service import ScoringService, ServedModel
@@ -91,29 +91,15 @@ def create_app(
     @app.post("/v2/models/<name>/versions/<model_version>/infer")
     def infer(name: str, model_version: str | None = None) -> Response:
         served = model_named(name, model_version)
-        call = decode_infer(_body(max_body_bytes), served.manifest.signals, max_rows)
-        probability, fault = served.score(call.rows)
-        _count_rows(metrics, len(fault), int(fault.sum()))
-        tensors = (
-            {"name": PROBABILITY_TENSOR, "datatype": "FP32", "shape": [len(fault)], "data": probability},
-            {"name": FAULT_TENSOR, "datatype": "INT32", "shape": [len(fault)], "data": fault},
-        )
-        answer: dict[str, Any] = {
-            "model_name": served.manifest.name,
-            "model_version": served.manifest.version,
-            "outputs": [
-                tensor for tensor in tensors if call.outputs is None or tensor["name"] in call.outputs
-            ],
-        }
-        if call.request_id is not None:
-            answer["id"] = call.request_id
-        return _json(answer)
+        answer = answer_infer(served, _body(max_body_bytes), max_rows)
+        metrics.count_rows(answer.rows, answer.faults)
+        return Response(answer.body, content_type=_JSON)
 
     @app.post("/score")
     def score() -> Response:
         served = service.served
         _, fault = served.score(decode_score(_body(max_body_bytes), served.manifest.signals))
-        _count_rows(metrics, 1, int(fault[0]))
+        metrics.count_rows(1, int(fault[0]))
         return _json({"fault": str(fault[0])})
 
     @app.get("/metrics")
@@ -124,6 +110,9 @@ def create_app(
     def openapi() -> Response:
         return _json(document)
 
+    app.wsgi_app = ShortWay(  # type: ignore[method-assign]  # Flask's own way to add a middleware
+        app.wsgi_app, service, metrics, max_body_bytes=max_body_bytes, max_rows=max_rows
+    )
     return app
 
 
@@ -172,12 +161,6 @@ def _json(content: object, status: int = HTTPStatus.OK) -> Response:
     return Response(
         orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), status=status, content_type=_JSON
     )
-
-
-def _count_rows(metrics: InferenceMetrics, rows: int, faults: int) -> None:
-    metrics.batch.observe(rows)
-    metrics.rows.inc(rows)
-    metrics.faults.inc(faults)
 
 
 def _count_requests(app: Flask, metrics: InferenceMetrics) -> None:

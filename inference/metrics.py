@@ -57,6 +57,13 @@ class InferenceMetrics:
             multiprocess_mode="livemax",
         )
 
+    def count_rows(self, rows: int, faults: int) -> None:
+        """Note the rows of one scoring request, and how many of them were called a fault."""
+        self.batch.observe(rows)
+        self.rows.inc(rows)
+        if faults:  # rare, and a worker's counters are files: each costs a little
+            self.faults.inc(faults)
+
     def exposition(self) -> bytes:
         """All workers' figures in Prometheus's text format."""
         if MULTIPROCESS_VARIABLE not in os.environ:

@@ -1,7 +1,6 @@
 """Gunicorn, started from code: one listening socket, threads in each worker, the model loaded after the fork."""
 
 import os
-import select
 import shutil
 import socket
 import threading
@@ -17,11 +16,11 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
-from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from inference.bundle import Bundle, ModelUnusable
 from inference.counters import make_counters_folder
 from inference.settings import InferenceSettings
+from inference.worker import PatientWorker
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 _LOG = structlog.get_logger()
 _BACKLOG = 1024
-_LINGER_S = 0.02
 _MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -89,7 +87,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
 
         for key, value in {
             "bind": [f"fd://{self._listener.fileno()}"],
-            "worker_class": _PatientWorker,
+            "worker_class": PatientWorker,
             "workers": settings.workers,
             "threads": settings.threads,
             "keepalive": settings.keep_alive_s,
@@ -138,26 +136,6 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         # This exit code makes the arbiter stop instead of starting the next worker on the same model; only
         # _exit ends a process from a thread.
         os._exit(Arbiter.APP_LOAD_ERROR)
-
-
-class _PatientWorker(ThreadWorker):  # type: ignore[misc]  # as above
-    """Gunicorn's threads, each staying with its connection for a moment after an answer.
-
-    A caller that soon asks again is then served without the way through the main thread, its poller and its pipe,
-    which costs a quarter of the CPU of a small request (docs/performance.md).
-    """
-
-    def handle(self, conn: TConn) -> object:
-        """Answer requests of one connection until it is silent; with more connections than threads, one only."""
-        result: object = super().handle(conn)
-        while (
-            result is True
-            and self.alive
-            and self.nr_conns <= self.cfg.threads
-            and select.select([conn.sock], [], [], _LINGER_S)[0]
-        ):
-            result = super().handle(conn)
-        return result
 
 
 class _JsonLog(Logger):  # type: ignore[misc]  # as above
