@@ -38,6 +38,13 @@ COMMANDS: dict[str, RoomCommand] = {
     "evaluate skab": RoomCommand(
         "evaluation.skab_command", "evaluation", "Judge the detection of faults by SKAB's recordings."
     ),
+    "model keygen": RoomCommand(
+        "training.model_command", "pipeline", "Make the keys that bundles are signed with."
+    ),
+    "model sign": RoomCommand("training.model_command", "pipeline", "Sign a bundle."),
+    "model verify": RoomCommand(
+        "training.model_command", "pipeline", "Say whether a bundle's signature holds."
+    ),
     "backtest": RoomCommand(
         "evaluation.command", "evaluation", "Say what would have alarmed on stored data, and how early."
     ),
