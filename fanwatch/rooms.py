@@ -38,6 +38,11 @@ COMMANDS: dict[str, RoomCommand] = {
     "evaluate skab": RoomCommand(
         "evaluation.skab_command", "evaluation", "Judge the detection of faults by SKAB's recordings."
     ),
+    "pipeline": RoomCommand(
+        "training.pipeline_command",
+        "pipeline",
+        "From stored readings to a signed bundle on the device, if it is better.",
+    ),
     "model keygen": RoomCommand(
         "training.model_command", "pipeline", "Make the keys that bundles are signed with."
     ),
