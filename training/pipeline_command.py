@@ -130,6 +130,8 @@ def run(  # noqa: PLR0913, PLR0917 - each is an option of the command
     ] = None,
 ) -> None:
     """Run the steps extract, validate, train, evaluate, gate, register, package, deploy."""
+    if if_drift is not None and not _drifted(if_drift):
+        return
     from training.settings import PipelineSettings  # noqa: PLC0415
     from training.steps.all_steps import STEP_NAMES, STEPS  # noqa: PLC0415
     from training.steps.order import ORDER_FILE  # noqa: PLC0415
@@ -137,8 +139,6 @@ def run(  # noqa: PLR0913, PLR0917 - each is an option of the command
 
     if until is not None and until not in STEP_NAMES:
         _fail(f"no step {until}; there are {', '.join(STEP_NAMES)}")
-    if if_drift is not None and not _drifted(if_drift):
-        return
 
     def tell(told: Told) -> None:
         typer.echo(f"[{told.number}/{told.of}] {told.name}: {told.text}")

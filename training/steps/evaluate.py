@@ -71,7 +71,8 @@ def _work(run: Run) -> Outcome:
     metrics = _held_out(run, summary)
     if TEST_SET in sets:
         _report(run, sets[TEST_SET].data, summary)
-    run_id = _track(run, summary, metrics, figures)
+    frozen = sets[TEST_SET].data.digest if TEST_SET in sets else "none"
+    run_id = _track(run, summary, metrics, figures, frozen)
     (folder / TRACKED_FILE).write_text(json.dumps({"run_id": run_id, "metrics": metrics}, indent=2) + "\n")
     told = "; ".join(
         f"{name}: log loss {of[CHALLENGER]['log_loss']:.4f}, champion {of[CHAMPION]['log_loss']:.4f}"
@@ -201,6 +202,7 @@ def _track(
     summary: train.Summary,
     metrics: dict[str, float],
     figures: dict[str, dict[str, dict[str, float]]],
+    test_sha256: str,
 ) -> str:
     order = run.order
     of_sets = {
@@ -220,6 +222,7 @@ def _track(
             metrics=metrics | of_sets,
             tags={
                 "data_sha256": summary.data_sha256,
+                "test_sha256": test_sha256,
                 "kind": summary.kind,
                 "champion": order.champion or "none",
             },
