@@ -1,5 +1,6 @@
 """Runs, versions and aliases in MLflow, on its SQLite file. Loads MLflow (three seconds)."""
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -78,3 +79,35 @@ def test_a_registry_that_cannot_be_opened_gets_a_sentence(tmp_path: Path) -> Non
     (tmp_path / "mlflow.sqlite3").write_text("no database")
     with pytest.raises(RegistryUnusable, match=r"the registry, sqlite:///.*mlflow\.sqlite3, cannot be used"):
         Registry(tmp_path).versions("fan")
+
+
+SERVER = os.environ.get("FANWATCH_TEST_MLFLOW")
+
+
+@pytest.mark.skipif(
+    SERVER is None,
+    reason="LEFT OUT: an MLflow server is 600 MB and 40 s to start; FANWATCH_TEST_MLFLOW=http://HOST:PORT names one",
+)
+def test_a_server_does_as_the_file_does(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "unused", SERVER)
+    name = f"fan-{os.getpid()}"
+    run = tracked(registry, name, "run-1", tmp_path)
+    assert tracked(registry, name, "run-1", tmp_path) == run
+    registry.keep_bundle(run, COMMITTED)
+    registry.tag(run, {"gate": "passed"})
+    registry.register(name, "7", run, "it is better")
+    registry.set_alias(name, CHAMPION, "7")
+    assert [(one.version, one.aliases) for one in registry.versions(name)] == [("7", ("champion",))]
+    registry.set_alias(name, CHAMPION, None)
+    assert [one.aliases for one in registry.versions(name)] == [()]
+    assert not (tmp_path / "unused").exists()
+
+
+def test_a_server_that_is_away_gets_a_sentence_without_its_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    registry = Registry(tmp_path, "http://someone:horse@127.0.0.1:9")
+    with pytest.raises(RegistryUnusable, match="the server of MLFLOW_TRACKING_URI, cannot be used") as told:
+        registry.versions("fan")
+    assert "horse" not in str(told.value)
