@@ -17,6 +17,10 @@ REPOSITORY = Path(__file__).parents[2]
 DOCUMENT = (REPOSITORY / "docs" / "pipeline.md").read_text()
 
 
+# Eight commands, four of which load TensorFlow or MLflow, on a machine with other work.
+pytestmark = pytest.mark.timeout(600)
+
+
 @pytest.fixture(scope="module")
 def tried(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The block under "Try it", run line by line in an empty folder."""
@@ -29,7 +33,7 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=280,
+        timeout=500,
         check=False,
     )
     assert answer.returncode == 0, answer.stdout
