@@ -1,6 +1,7 @@
-"""Readings out of InfluxDB 1.x, as Telegraf has stored them, in Flux (its /api/v2/query)."""
+"""Readings and alarms out of InfluxDB 1.x, as Telegraf has stored them, in Flux (its /api/v2/query)."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import pandas as pd
@@ -12,10 +13,13 @@ from urllib3.util import Retry
 
 from contract.timestamp import format_timestamp
 from training.settings import PipelineSettings
+from training.technicians_labels import Interval
 
 MEASUREMENT = "telemetry"
 _SLICE = timedelta(hours=6)  # what is in memory twice at a time
 _TIMEOUT_MS = 120_000
+_LONGEST_ALARM = timedelta(days=30)  # an older state is gone with the raw retention
+_NO_ALARM = "normal"
 
 
 class InfluxDBUnusable(Exception):  # noqa: N818 - it names the state
@@ -23,7 +27,13 @@ class InfluxDBUnusable(Exception):  # noqa: N818 - it names the state
 
 
 def read_readings(
-    settings: PipelineSettings, names: list[str], begin: datetime, end: datetime, *, progress: bool = False
+    settings: PipelineSettings,
+    names: list[str],
+    begin: datetime,
+    end: datetime,
+    *,
+    every: timedelta = timedelta(0),
+    progress: bool = False,
 ) -> pd.DataFrame:
     """Every device's readings between two times, oldest first.
 
@@ -32,6 +42,7 @@ def read_readings(
         names: Of the signals, which are the fields; the contract's pattern lets none of them break out of a string.
         begin: From then on.
         end: Before then.
+        every: Of each device the first reading in so long, so that a busy plant fits into memory; 0 takes all.
         progress: Show a progress bar on stderr.
 
     Returns:
@@ -41,7 +52,70 @@ def read_readings(
         InfluxDBUnusable: It does not answer, refuses, or holds nothing of that time.
     """
     frames: list[pd.DataFrame] = []
-    slices = list(_slices(begin, end))
+    with _connection(settings) as client:
+        api = client.query_api()
+        for first, last in tqdm(
+            list(_slices(begin, end)), desc="reading", unit="slice", disable=not progress
+        ):
+            query = _readings_query(settings.influxdb_database, names, first, last)
+            frames.extend(thin(frame, every) for frame in api.query_data_frame_stream(query) if len(frame))
+    if not frames:
+        raise InfluxDBUnusable(
+            f"InfluxDB at {settings.influxdb_url}: database {settings.influxdb_database} holds no {', '.join(names)} "
+            f"from {format_timestamp(begin)} to {format_timestamp(end)}"
+        )
+    # Once more: a slice may end within a length of time.
+    whole = thin(pd.concat(frames, ignore_index=True), every).rename(columns={"_time": "timeStamp"})
+    return (
+        whole.reindex(columns=["deviceID", "timeStamp", *names])
+        .sort_values(["timeStamp", "deviceID"], kind="stable")
+        .reset_index(drop=True)
+    )
+
+
+def thin(frame: pd.DataFrame, every: timedelta) -> pd.DataFrame:
+    """The first row of each device (deviceID) in each length of time (_time); all of them when it is 0."""
+    if not every:
+        return frame
+    window = frame["_time"].dt.floor(pd.Timedelta(every))
+    first = ~pd.DataFrame({"device": frame["deviceID"], "window": window}).duplicated()
+    return frame[first]
+
+
+def read_alarm_spans(settings: PipelineSettings, begin: datetime, end: datetime) -> list[Interval]:
+    """From when until when each device had an alarm that nobody had closed, between two times.
+
+    Raises:
+        InfluxDBUnusable: It does not answer, or refuses.
+    """
+    with _connection(settings) as client:
+        query = _alarms_query(settings.influxdb_database, begin - _LONGEST_ALARM, end)
+        frames = [frame for frame in client.query_api().query_data_frame_stream(query) if len(frame)]
+    if not frames:
+        return []
+    told = pd.concat(frames, ignore_index=True).sort_values("_time", kind="stable")
+    last = int(pd.Timestamp(end).value)
+    return [
+        Interval(str(device), begin_ns, end_ns, None)
+        for device, states in told.groupby("deviceID")
+        for begin_ns, end_ns, state in zip(
+            nanoseconds(states["_time"]),
+            [*nanoseconds(states["_time"])[1:], last],
+            states["state"],
+            strict=True,
+        )
+        if state != _NO_ALARM
+    ]
+
+
+def nanoseconds(times: "pd.Series[pd.Timestamp]") -> list[int]:
+    """Since 1970."""
+    return [int(moment.value) for moment in times]
+
+
+@contextmanager
+def _connection(settings: PipelineSettings) -> Iterator[InfluxDBClient]:
+    """A client; what goes wrong with it becomes a sentence."""
     with InfluxDBClient(
         url=settings.influxdb_url,
         token=_token(settings),
@@ -50,31 +124,17 @@ def read_readings(
         enable_gzip=True,
         retries=Retry(total=3, backoff_factor=0.2, status_forcelist=(502, 503), allowed_methods=None),
     ) as client:
-        api = client.query_api()
         try:
-            for first, last in tqdm(slices, desc="reading", unit="slice", disable=not progress):
-                query = _query(settings.influxdb_database, names, first, last)
-                frames.extend(frame for frame in api.query_data_frame_stream(query) if len(frame))
+            yield client
         except ApiException as error:
+            body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else error.body
             raise InfluxDBUnusable(
-                f"InfluxDB at {settings.influxdb_url} refused: {error.status} {error.reason}: "
-                f"{(error.body or b'').decode(errors='replace') if isinstance(error.body, bytes) else error.body}"
+                f"InfluxDB at {settings.influxdb_url} refused: {error.status} {error.reason}: {body}"
             ) from error
         except (HTTPError, OSError) as error:
             raise InfluxDBUnusable(
                 f"InfluxDB cannot be read at {settings.influxdb_url} (FANWATCH_INFLUXDB_URL): {error}"
             ) from error
-    if not frames:
-        raise InfluxDBUnusable(
-            f"InfluxDB at {settings.influxdb_url}: database {settings.influxdb_database} holds no {', '.join(names)} "
-            f"from {format_timestamp(begin)} to {format_timestamp(end)}"
-        )
-    whole = pd.concat(frames, ignore_index=True).rename(columns={"_time": "timeStamp"})
-    return (
-        whole.reindex(columns=["deviceID", "timeStamp", *names])
-        .sort_values(["timeStamp", "deviceID"], kind="stable")
-        .reset_index(drop=True)
-    )
 
 
 def _slices(begin: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
@@ -84,12 +144,21 @@ def _slices(begin: datetime, end: datetime) -> Iterator[tuple[datetime, datetime
         begin = until
 
 
-def _query(database: str, names: list[str], first: datetime, last: datetime) -> str:
+def _readings_query(database: str, names: list[str], first: datetime, last: datetime) -> str:
     # Not contains(): the storage engine filters by `or` itself.
     fields = " or ".join(f'r._field == "{name}"' for name in names)
     return (
         f'from(bucket: "{database}/raw") |> range(start: {format_timestamp(first)}, stop: {format_timestamp(last)})'
         f' |> filter(fn: (r) => r._measurement == "{MEASUREMENT}" and ({fields}))'
+        ' |> keep(columns: ["_time", "deviceID", "_field", "_value"])'
+        ' |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")'
+    )
+
+
+def _alarms_query(database: str, first: datetime, last: datetime) -> str:
+    return (
+        f'from(bucket: "{database}/raw") |> range(start: {format_timestamp(first)}, stop: {format_timestamp(last)})'
+        ' |> filter(fn: (r) => r._measurement == "alarm" and r._field == "state")'
         ' |> keep(columns: ["_time", "deviceID", "_field", "_value"])'
         ' |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")'
     )

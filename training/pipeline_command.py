@@ -89,10 +89,11 @@ def run(  # noqa: PLR0913, PLR0917 - each is an option of the command
     ] = None,
     unlabelled: Annotated[
         Unlabelled,
-        typer.Option(
-            help="What a reading is that no closed alarm covers. Close what is open before 'healthy'."
-        ),
+        typer.Option(help="What a reading is that no alarm covers; see docs/pipeline.md."),
     ] = Unlabelled.LEAVE,
+    every: Annotated[
+        float, typer.Option(min=0, help="Of each device one stored reading in so many seconds; 0 takes all.")
+    ] = 0,
     test: Annotated[
         Path | None,
         typer.Option(help="CSV file of the frozen test set, with a column faulty; the fan has its own."),
@@ -160,6 +161,7 @@ def run(  # noqa: PLR0913, PLR0917 - each is an option of the command
                     "labels": labels,
                     "alarms": alarms,
                     "unlabelled": unlabelled.value,
+                    "every_s": every,
                     "test": test,
                     "version": version,
                     "deploy_as": deploy_as.value,

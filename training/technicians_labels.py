@@ -1,5 +1,6 @@
 """What technicians found (the CSV file of ``fanwatch alarms labels``), laid upon readings."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +72,7 @@ def label_readings(
     *,
     others_are_healthy: bool = False,
     margin_ns: int = 0,
+    in_doubt: Sequence[Interval] = (),
 ) -> npt.NDArray[np.float64]:
     """1, 0 or NaN (not known) of each reading: [n].
 
@@ -82,11 +84,18 @@ def label_readings(
         intervals: What technicians found.
         others_are_healthy: A reading that no interval covers is 0 rather than not known.
         margin_ns: But not one so close to a fault or to what says nothing of the machine.
+        in_doubt: Nor one in or close to such an interval, in which an alarm stood that nobody has closed yet.
     """
     known = np.full(len(times), _HEALTHY if others_are_healthy else _NONE)
     near = np.zeros(len(times), dtype=np.bool_)
     covered = np.zeros(len(times), dtype=np.bool_)
-    rows_of = {device: np.flatnonzero(devices == device) for device in {one.device for one in intervals}}
+    named = {one.device for one in (*intervals, *in_doubt)}
+    rows_of = {device: np.flatnonzero(devices == device) for device in named}
+
+    def about(one: Interval) -> npt.NDArray[np.int64]:
+        rows = rows_of[one.device]
+        return rows[(times[rows] >= one.begin - margin_ns) & (times[rows] <= one.end + margin_ns)]
+
     for one in intervals:
         rows = rows_of[one.device]
         inside = rows[(times[rows] >= one.begin) & (times[rows] <= one.end)]
@@ -94,7 +103,9 @@ def label_readings(
         known[inside] = np.maximum(known[inside], code)
         covered[inside] = True
         if code != _HEALTHY:
-            near[rows[(times[rows] >= one.begin - margin_ns) & (times[rows] <= one.end + margin_ns)]] = True
+            near[about(one)] = True
+    for one in in_doubt:
+        near[about(one)] = True
     known[near & ~covered] = _NONE
     return np.asarray(np.select([known == _FAULTY, known == _HEALTHY], [1.0, 0.0], np.nan))
 

@@ -123,7 +123,7 @@ def plant(influxdb: InfluxDB, tmp_path_factory: pytest.TempPathFactory) -> Itera
     yield Plant(folder, influxdb)
     # InfluxDB is everybody's: others count what is in it.
     for device in range(1, DEVICES + 1):
-        influxdb.query(f'DROP SERIES FROM "telemetry" WHERE "deviceID" = \'piped{device}\'')
+        influxdb.query(f"DROP SERIES WHERE \"deviceID\" = 'piped{device}'")
 
 
 @pytest.fixture(scope="module")
@@ -275,6 +275,43 @@ def test_a_database_that_refuses_or_holds_nothing_gets_a_sentence_and_the_way_on
     empty = plant.pipeline("--run", str(plant.folder / "empty"), *times, "--models", str(plant.models))
     assert empty.exit_code == 1
     assert "holds no rotation, temperature, vibration, sound from 2001-01-01T00:00:00.000Z" in empty.output
+
+
+def test_what_no_alarm_covers_is_taken_for_healthy_and_what_stood_open_is_not(plant: Plant) -> None:
+    """Device 1 had an alarm from its hour 10 to 20 that nobody has closed; of device 6 only one hour is labelled."""
+    told = [(10, "unacknowledged", 1), (12, "acknowledged", 1), (20, "normal", 0)]
+    assert plant.influxdb.write(
+        [
+            f'alarm,deviceID=piped1 state="{state}",active={active}.0 {nanoseconds(BEGIN + timedelta(hours=hour))}'
+            for hour, state, active in told
+        ]
+    ).ok
+    labels = plant.folder / "few.csv"
+    labels.write_text(
+        f"deviceID,from,to,faulty\npiped6,{BEGIN.isoformat()},{(BEGIN + timedelta(hours=1)).isoformat()},1\n"
+    )
+    options = plant.options("open", "--unlabelled", "healthy", "--until", "extract", "--every", "720")
+    answer = plant.pipeline(*options, "--labels", str(labels))
+    assert answer.exit_code == 0, answer.output
+    with (plant.folder / "open" / "extract" / "readings.csv").open() as text:
+        rows = list(csv.DictReader(text))
+    half = DEVICES * READINGS // 2
+    assert half <= len(rows) <= half + DEVICES, "every other reading"
+
+    def hours(device: str, *, known: bool) -> list[float]:
+        return [
+            (datetime.fromisoformat(row["timeStamp"]) - BEGIN).total_seconds() / 3600
+            for row in rows
+            if row["deviceID"] == device and (row["faulty"] != "") == known
+        ]
+
+    margin = 10 / 60
+    assert len(hours("piped1", known=False)) >= 50
+    assert all(10 - margin <= hour <= 20 + margin for hour in hours("piped1", known=False))
+    assert not any(10 - margin < hour < 20 + margin for hour in hours("piped1", known=True))
+    assert hours("piped2", known=False) == []
+    assert all(1 <= hour <= 1 + margin for hour in hours("piped6", known=False))
+    assert {row["faulty"] for row in rows if row["deviceID"] == "piped6"} >= {"1", "0"}
 
 
 def test_too_many_bad_rows_end_the_run(plant: Plant) -> None:

@@ -1,5 +1,6 @@
 """Steps are done once, in their order; what was read or left and is no longer so makes them be done again."""
 
+import fcntl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -125,6 +126,16 @@ def test_an_option_that_changed_makes_only_the_step_be_done_again_that_asks_for_
     works.order = works.order.model_copy(update={"epochs": 7})
     works.run()
     assert works.done == ["three"]
+
+
+def test_two_processes_do_not_go_on_with_one_run(works: Works) -> None:
+    works.run(until="one")
+    with (works.folder / ".lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(StepFailed, match="another process goes on with this run"):
+            works.run()
+    works.run()
+    assert works.done == ["two", "three"]
 
 
 def test_a_refusal_ends_the_run_also_when_it_is_asked_again(works: Works) -> None:

@@ -41,6 +41,20 @@ def test_the_rest_is_healthy_when_asked_but_not_close_to_a_fault_or_a_standstill
     assert labelled([of(4, 5, 0)], healthy=True, margin_s=2) == [0] * 10
 
 
+def test_an_alarm_that_nobody_has_closed_takes_nothing_from_what_is_labelled() -> None:
+    devices: npt.NDArray[np.object_] = np.array(["a"] * 10, dtype=object)
+    found = label_readings(
+        devices,
+        TIMES,
+        [of(4, 4, 1)],
+        others_are_healthy=True,
+        margin_ns=SECOND,
+        in_doubt=[of(3, 6, None), of(9, 9, None)],
+    )
+    assert np.isnan(found).tolist() == [False, False, True, True, False, True, True, True, True, True]
+    assert found[4] == 1
+
+
 def test_a_file_of_the_alarms_command_is_read(tmp_path: Path) -> None:
     file = tmp_path / "labels.csv"
     file.write_text(

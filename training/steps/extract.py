@@ -2,7 +2,8 @@
 
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from contract.timestamp import parse_timestamp
 from training.readings_file import DEVICE, LABEL, TIME, InvalidReadings, read_readings, write_table
 from training.steps.order import Order
 from training.steps.runner import Outcome, Run, Step, StepFailed
-from training.technicians_labels import InvalidLabels, label_readings, read_intervals
+from training.technicians_labels import Interval, InvalidLabels, label_readings, read_intervals
 
 NAME = "extract"
 READINGS_FILE = "readings.csv"
@@ -25,7 +26,7 @@ def _work(run: Run) -> Outcome:
     frame = _readings(run)
     labels = _labels(run)
     if labels is not None:
-        frame[LABEL] = _laid_upon(frame, labels, order)
+        frame[LABEL] = _laid_upon(frame, labels, order, _in_doubt(run))
     write_table(run.of(NAME) / READINGS_FILE, frame)
     faulty, healthy = (int((frame[LABEL].astype(str).isin(said)).sum()) for said in (["1"], ["0"]))
     return Outcome(
@@ -60,6 +61,7 @@ def _readings(run: Run) -> pd.DataFrame:
             order.names,
             parse_timestamp(order.begin),
             parse_timestamp(order.end),
+            every=timedelta(seconds=order.every_s),
             progress=run.progress,
         )
     except InfluxDBUnusable as error:
@@ -102,7 +104,20 @@ def _labels(run: Run) -> Path | None:
     return None
 
 
-def _laid_upon(frame: pd.DataFrame, labels: Path, order: Order) -> list[str]:
+def _in_doubt(run: Run) -> list[Interval]:
+    """When a device had an alarm; only where the rest is taken for healthy, and InfluxDB knows of alarms."""
+    order = run.order
+    if order.unlabelled != "healthy" or order.data is not None or order.begin is None or order.end is None:
+        return []
+    from training.influxdb_source import InfluxDBUnusable, read_alarm_spans  # noqa: PLC0415 - not for a file
+
+    try:
+        return read_alarm_spans(run.settings, parse_timestamp(order.begin), parse_timestamp(order.end))
+    except InfluxDBUnusable as error:
+        raise StepFailed(str(error)) from error
+
+
+def _laid_upon(frame: pd.DataFrame, labels: Path, order: Order, in_doubt: Sequence[Interval]) -> list[str]:
     times = pd.to_datetime(frame[TIME], format="ISO8601", utc=True, errors="coerce")
     # A time that cannot be read becomes one that no interval covers.
     nanoseconds = times.dt.tz_localize(None).to_numpy(dtype="datetime64[ns]").astype(np.int64)
@@ -113,6 +128,7 @@ def _laid_upon(frame: pd.DataFrame, labels: Path, order: Order) -> list[str]:
             read_intervals(labels),
             others_are_healthy=order.unlabelled == "healthy",
             margin_ns=round(order.margin_minutes * _MINUTE_NS),
+            in_doubt=in_doubt,
         )
     except InvalidLabels as error:
         raise StepFailed(str(error)) from error
@@ -136,6 +152,7 @@ EXTRACT = Step(
         "labels",
         "alarms",
         "unlabelled",
+        "every_s",
         "margin_minutes",
         "block_minutes",
     ),

@@ -62,6 +62,9 @@ class Order(BaseModel):
     unlabelled: Literal["leave", "healthy"] = "leave"
     """What a reading is that no closed alarm covers."""
 
+    every_s: float = Field(default=0, ge=0)
+    """Of each device one reading in so many seconds of what InfluxDB has; 0 takes all."""
+
     margin_minutes: float = Field(default=10, ge=0)
     """So close to a fault or a standstill a reading without a label is not taken for a healthy one."""
 

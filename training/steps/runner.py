@@ -5,11 +5,13 @@ each file it left. A step is done again when either is no longer so; so a run th
 exchanged, needs nothing but to be started again.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +22,7 @@ from training.settings import PipelineSettings
 from training.steps.order import ORDER_FILE, Order
 
 DONE_FILE = "done.json"
+_LOCK_FILE = ".lock"
 
 
 class StepFailed(Exception):  # noqa: N818 - it names the state
@@ -149,8 +152,28 @@ def go(
         The outcome of the last step that was done or found done.
 
     Raises:
-        StepFailed: A step cannot do its work; those before it are kept.
+        StepFailed: A step cannot do its work, and those before it are kept; or another process does the run.
     """
+    with _alone(run.folder):
+        return _go(run, steps, tell, until)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Nobody else works in the folder; a process that is killed lets go of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / _LOCK_FILE, os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise StepFailed(f"{folder}: another process goes on with this run; wait for it") from error
+    else:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _go(run: Run, steps: Sequence[Step], tell: Callable[[Told], None], until: str | None) -> Outcome:
     outcome = Outcome("nothing to do")
     for number, step in enumerate(steps, 1):
         inputs = _inputs(run, step)
