@@ -50,6 +50,13 @@ COMMANDS: dict[str, RoomCommand] = {
     "model compare": RoomCommand(
         "edge_manager.model_command", "edge-manager", "Say how the version in the shadow does."
     ),
+    "model keygen": RoomCommand(
+        "training.model_command", "pipeline", "Make the keys that bundles are signed with."
+    ),
+    "model sign": RoomCommand("training.model_command", "pipeline", "Sign a bundle."),
+    "model verify": RoomCommand(
+        "training.model_command", "pipeline", "Say whether a bundle's signature holds."
+    ),
     "backtest": RoomCommand(
         "evaluation.command", "evaluation", "Say what would have alarmed on stored data, and how early."
     ),
