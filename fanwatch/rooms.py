@@ -57,6 +57,25 @@ COMMANDS: dict[str, RoomCommand] = {
     "model verify": RoomCommand(
         "training.model_command", "pipeline", "Say whether a bundle's signature holds."
     ),
+    "toolkit new": RoomCommand(
+        "inference_toolkit.command", "toolkit", "Write a project for a model of your own."
+    ),
+    "toolkit test": RoomCommand(
+        "inference_toolkit.command", "toolkit", "Try a model in the scoring service."
+    ),
+    "toolkit serve": RoomCommand(
+        "inference_toolkit.command", "toolkit", "Serve a model on this machine, over HTTP and MQTT."
+    ),
+    "toolkit pack": RoomCommand(
+        "inference_toolkit.command", "toolkit", "Write the signed bundle of a project."
+    ),
+    "toolkit build": RoomCommand(
+        "inference_toolkit.command", "toolkit", "Make a container image that serves one model."
+    ),
+    "toolkit push": RoomCommand(
+        "inference_toolkit.command", "toolkit", "Send a bundle or an image to a registry."
+    ),
+    "toolkit pull": RoomCommand("inference_toolkit.command", "toolkit", "Fetch a bundle from a registry."),
     "backtest": RoomCommand(
         "evaluation.command", "evaluation", "Say what would have alarmed on stored data, and how early."
     ),

@@ -1,9 +1,9 @@
 """Handler: a model that brings its own Python, handler.py in the bundle, for what no model format can say.
 
 It is code that runs with the rights of this service, so it is asked for three times: the manifest says ``handler``,
-one of our keys has signed the bundle, and FANWATCH_ALLOW_HANDLERS says that the signers may bring code. What is compiled
-are the bytes whose signature was checked; handler.py is never imported from the disk, and no folder of the bundle is
-searched for modules. It may import what is installed beside the service.
+one of our keys has signed the bundle, and FANWATCH_ALLOW_HANDLERS says that the signers may bring code. What is
+compiled are the bytes whose signature was checked; handler.py is never imported from the disk, and no folder of the
+bundle is searched for modules. It may import what is installed beside the service.
 """
 
 import hashlib
