@@ -14,6 +14,7 @@ from inference.runtimes import Rows, file_of
 _FILE = "model.onnx"
 _FLOAT = "tensor(float)"
 _ERRORS_ONLY = 3
+_ROUNDING = 1e-5
 
 
 class OnnxRuntime:
@@ -34,6 +35,8 @@ class OnnxRuntime:
         [scores] = self._session.run(self._outputs, {self._input: rows})
         # A classifier gives [n, 2], a probability for each class; the second is the fault.
         found: npt.NDArray[np.float32] = np.ascontiguousarray(scores.reshape(len(rows), -1)[:, -1])
+        # A forest adds up the votes of its trees in float32, and may end at 1.0000001.
+        np.copyto(found, np.clip(found, 0, 1), where=np.abs(found - np.float32(0.5)) <= 0.5 + _ROUNDING)
         return found
 
 

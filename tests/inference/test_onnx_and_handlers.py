@@ -16,10 +16,10 @@ from sklearn.linear_model import LogisticRegression
 
 from contract.bundle import MANIFEST_FILE, Manifest
 from inference.bundle import Bundle, read_bundle
-from inference.errors import ModelUnusable
+from inference.errors import BadBody, ModelUnusable
 from inference.runtimes import load_runtime
 from inference.runtimes.handler import HandlerFailed
-from inference.service import load_model
+from inference.service import ServedModel, load_model
 from inference.signature import Signers
 from tests.inference.inference_process import running
 from tests.inference.model_versions import Signer
@@ -120,6 +120,14 @@ def test_a_classifier_of_scikit_learn_gives_its_own_probabilities(
     found = runtime.probabilities(rows)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, estimator.predict_proba(rows)[:, 1], atol=1e-5)
+
+
+def test_what_lies_beyond_1_by_rounding_is_1_and_what_lies_further_is_refused() -> None:
+    bundle = made({"model.onnx": graph(["n", 2], ["n"])})
+    model = ServedModel(bundle.manifest, load_runtime("onnx", bundle))
+    assert model.runtime.probabilities(np.array([[1.000001, 1]], np.float32))[0] == 1
+    with pytest.raises(BadBody, match=r"gives 1\.5 instead of a probability"):
+        model.score(np.array([[2, 1]], np.float32))
 
 
 @pytest.mark.parametrize("outputs", [["n"], ["n", 1]])
