@@ -24,6 +24,7 @@ FILE_TYPE = "application/vnd.fanwatch.model.file.v1"
 _REFERENCE = re.compile(
     r"[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)+(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|@sha256:[0-9a-f]{64})"
 )
+_REACHED_WITHIN_S = 10
 _FILE_NAME: TypeAdapter[str] = TypeAdapter(FileName)
 
 
@@ -123,6 +124,14 @@ def push_image(image: str, reference: str) -> str:
 
 def _registry(reference: str, *, plain_http: bool) -> Registry:
     _check(reference)
+    host = reference.partition("/")[0]
+    url = f"{'http' if plain_http else 'https'}://{host}/v2/"
+    try:
+        requests.get(
+            url, timeout=_REACHED_WITHIN_S
+        )  # any answer will do; the library would try for two minutes
+    except requests.RequestException as error:
+        raise ToolkitError(f"{url}: the registry does not answer: {error}") from error
     return Registry(insecure=plain_http)
 
 
