@@ -38,6 +38,9 @@ COMMANDS: dict[str, RoomCommand] = {
     "evaluate skab": RoomCommand(
         "evaluation.skab_command", "evaluation", "Judge the detection of faults by SKAB's recordings."
     ),
+    "evaluate aps": RoomCommand(
+        "evaluation.aps_command", "evaluation", "Say what a model costs on Scania's trucks."
+    ),
     "model add": RoomCommand("edge_manager.model_command", "edge-manager", "Copy a bundle onto this device."),
     "model list": RoomCommand(
         "edge_manager.model_command", "edge-manager", "Say which versions of a model are here, and in use."

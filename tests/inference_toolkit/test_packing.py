@@ -78,7 +78,7 @@ class Harmful:
     def __init__(self, marker: Path) -> None:
         self.marker = marker
 
-    def __reduce__(self) -> object:
+    def __reduce__(self) -> tuple[object, ...]:
         return (open, (str(self.marker), "w"))
 
 
