@@ -176,6 +176,7 @@ def new_model(seed: int) -> HistGradientBoostingClassifier:
         class_weight="balanced",
         early_stopping=True,
         n_iter_no_change=10,
+        tol=1e-3,
         random_state=seed,
     )
 

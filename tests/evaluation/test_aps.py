@@ -94,28 +94,6 @@ def test_where_all_trucks_are_of_one_kind_the_threshold_calls_none_or_all(label:
     assert 0 <= threshold <= 1
 
 
-def test_the_command_prints_the_cost_says_whose_rows_these_are_not_and_writes_a_project(
-    files: Path, tmp_path: Path
-) -> None:
-    done = CliRunner().invoke(app, ["--data", str(files), "--project", str(tmp_path / "aps")])
-    assert done.exit_code == 0, done.output
-    assert "NOT SCANIA'S DATA: 800 and 400 rows" in done.output
-    costs = {
-        line.split()[0]: int(line.rsplit("=")[1].replace(",", ""))
-        for line in done.output.splitlines()
-        if "=" in line
-    }
-    test = read_trucks(files / TEST_FILE)
-    assert costs["never"] == 500 * int(test.failures.sum())
-    assert costs["always"] == 10 * int((test.failures == 0).sum())
-    assert costs["this"] < min(costs["never"], costs["always"])
-    assert {file.name for file in (tmp_path / "aps").iterdir()} == {
-        "model.skops",
-        "toolkit.toml",
-        "sample.csv",
-    }
-
-
 def test_a_folder_without_the_files_gets_a_sentence(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["--data", str(tmp_path)])
     assert done.exit_code == 1
