@@ -33,7 +33,14 @@ AllowPickle = Annotated[
         "into it.",
     ),
 ]
-PlainHttp = Annotated[bool, typer.Option("--plain-http", help="Without TLS: for a registry on this machine.")]
+PlainHttp = Annotated[
+    bool,
+    typer.Option(
+        "--plain-http",
+        envvar="FANWATCH_REGISTRY_PLAIN_HTTP",
+        help="Without TLS: for a registry on this machine.",
+    ),
+]
 _BROKER_PORT = 1883
 
 

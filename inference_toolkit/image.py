@@ -21,7 +21,8 @@ SOURCES = Path(__file__).parents[1]
 _RECIPE = ("pyproject.toml", "uv.lock")
 _PACKAGES = ("contract", "inference")
 _KEY = "model-signing.pub"
-_LITERT, _ONNX = "model.tflite", "model.onnx"
+_LITERT = ".tflite"
+_EXTRAS = {".onnx": "onnx", ".keras": "tensorflow"}
 
 
 def build_image(bundle: Path, public_key: Path, tag: str, *, sources: Path = SOURCES) -> str:
@@ -52,13 +53,14 @@ def build_image(bundle: Path, public_key: Path, tag: str, *, sources: Path = SOU
     with tempfile.TemporaryDirectory(prefix="fanwatch-image-") as scratch:
         context = Path(scratch)
         gather(context, bundle, manifest, public_key, sources)
-        arguments = [f"--build-arg=EXTRAS={' '.join(_extras(manifest))}"]
+        arguments = [f"--build-arg=EXTRAS={' '.join(extras_of(manifest))}"]
         run_docker("build", "--quiet", "--tag", tag, *arguments, str(context))
     return run_docker("image", "inspect", "--format", "{{.Id}}", tag).strip()
 
 
 def gather(context: Path, bundle: Path, manifest: Manifest, public_key: Path, sources: Path) -> None:
     """Write what the engine is given into a folder, readable by the user of the container."""
+    context.mkdir(exist_ok=True)
     for name in _RECIPE:
         shutil.copyfile(sources / name, context / name)
     for name in _PACKAGES:
@@ -92,14 +94,16 @@ def _settings(manifest: Manifest) -> str:
     return "\n# The model that `fanwatch toolkit build` was given.\n" + "\n".join(lines) + "\n"
 
 
-def _extras(manifest: Manifest) -> list[str]:
+def extras_of(manifest: Manifest) -> list[str]:
     """The options of uv that install what this model needs: nothing that it does not."""
-    extras = ["--extra", "inference"]
-    if _ONNX in manifest.files or manifest.handler:
-        extras += ["--extra", "onnx"]
-    elif _LITERT not in manifest.files:
-        extras += ["--extra", "tensorflow"]
-    return extras
+    endings = {Path(name).suffix for name in manifest.files}
+    if manifest.handler:  # LiteRT is there anyway; of the others, what a file of its own asks for
+        more = [_EXTRAS[ending] for ending in sorted(endings & set(_EXTRAS))]
+    elif _LITERT in endings:
+        more = []
+    else:
+        more = [next(extra for ending, extra in _EXTRAS.items() if ending in endings)]
+    return [option for extra in ("inference", *more) for option in ("--extra", extra)]
 
 
 def run_docker(*arguments: str) -> str:

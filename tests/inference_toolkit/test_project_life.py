@@ -1,6 +1,7 @@
 """A project as `fanwatch toolkit new` writes it is tried, served over HTTP and MQTT, packed and shipped."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -18,7 +19,9 @@ from contract.timestamp import format_timestamp
 from edge_manager.model_versions import ModelVersions
 from inference.bundle import read_bundle
 from inference.signature import Signers
+from inference_toolkit.image import extras_of, gather
 from inference_toolkit.registry import CONFIG_TYPE
+from inference_toolkit.source import manifest_of
 from testbed.mosquitto import Mosquitto
 from testbed.process import REPOSITORY
 from testbed.registry import Registry
@@ -90,18 +93,46 @@ def test_training_anew_gives_the_model_that_was_written(project: Path) -> None:
     assert (project / "model.json").read_bytes() == before
 
 
-def test_the_workflow_for_ci_is_yaml_and_calls_commands_that_there_are(project: Path) -> None:
+NOT_RUN = {
+    "Install": "this environment is what it would make",
+    "Log in to the registry": "ours asks for no account",
+}
+
+
+def test_the_commands_of_the_workflow_for_ci_train_try_pack_sign_and_publish(
+    project: Path, registry: Registry, keys: tuple[Path, Path], run: Run, tmp_path: Path
+) -> None:
     workflow = yaml.safe_load((project / ".github" / "workflows" / "model.yml").read_text())
-    commands = "\n".join(step.get("run", "") for step in workflow["jobs"]["model"]["steps"])
-    for command in (
-        "python train.py",
-        "fanwatch toolkit test .",
-        "fanwatch toolkit pack .",
-        "fanwatch toolkit push",
-    ):
-        assert command in commands
-    assert "${RUNNER_TEMP}" in commands or "$RUNNER_TEMP" in commands
-    assert "$$" not in commands
+    steps = [step for step in workflow["jobs"]["model"]["steps"] if "run" in step]
+    assert {step["name"] for step in steps} >= set(NOT_RUN)
+    given = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "RUNNER_TEMP": str(tmp_path),
+        "REGISTRY": f"{registry.host}/ci",
+        "FANWATCH_REGISTRY_PLAIN_HTTP": "true",
+    }
+    contexts = {"${{ secrets.MODEL_SIGNING_KEY }}": keys[0].read_text(), "${{ github.run_number }}": "7"}
+    for step in steps:
+        if step["name"] in NOT_RUN:
+            continue
+        script, own = step["run"], step.get("env", {})
+        for expression, value in contexts.items():
+            script = script.replace(expression, value)
+            own = {name: text.replace(expression, value) for name, text in own.items()}
+        assert "${{" not in script + "".join(own.values())
+        done = subprocess.run(
+            ["bash", "-eo", "pipefail", "-c", script],
+            cwd=project,
+            env=os.environ | given | own,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, f"{step['name']}: {done.stdout}{done.stderr}"
+        assert "PRIVATE KEY" not in done.stdout + done.stderr
+    run("pull", f"{registry.host}/ci/pump:7", "--out", tmp_path / "published", "--plain-http")
+    assert read_bundle(tmp_path / "published", "pump", Signers((keys[1],), tmp_path)).is_signed
 
 
 def change(file: Path, *pairs: tuple[str, str]) -> None:
@@ -246,3 +277,36 @@ def test_the_commands_say_which_key_an_image_needs(bundle: Path, run: Run, tmp_p
     (tmp_path / "other.pub").write_bytes((REPOSITORY / "inference" / "fanwatch.pub").read_bytes())
     told = run("build", bundle, "--public-key", tmp_path / "other.pub", "--tag", "pump:1", code=1)
     assert "does not hold for" in told
+
+
+@pytest.mark.parametrize(
+    ("files", "handler", "extras"),
+    [
+        (("model.tflite", "model.keras"), False, ["inference"]),
+        (("model.onnx",), False, ["inference", "onnx"]),
+        (("model.keras",), False, ["inference", "tensorflow"]),
+        (("handler.py", "model.json"), True, ["inference"]),
+        (("handler.py", "first.onnx", "second.onnx"), True, ["inference", "onnx"]),
+    ],
+)
+def test_an_image_gets_the_runtime_of_its_model_and_no_other(
+    files: tuple[str, ...], handler: bool, extras: list[str], bundle: Path
+) -> None:
+    manifest = manifest_of(bundle).model_copy(
+        update={"files": dict.fromkeys(files, "0" * 64), "handler": handler}
+    )
+    assert [option for option in extras_of(manifest) if option != "--extra"] == extras
+
+
+def test_the_engine_is_given_the_model_the_service_and_nothing_else(
+    bundle: Path, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    gather(tmp_path / "context", bundle, manifest_of(bundle), keys[1], REPOSITORY)
+    found = {path.name for path in (tmp_path / "context").iterdir()}
+    assert found == {"Dockerfile", "pyproject.toml", "uv.lock", "contract", "inference", "models"}
+    recipe = (tmp_path / "context" / "Dockerfile").read_text()
+    assert recipe.startswith((REPOSITORY / "inference" / "Dockerfile").read_text())
+    assert 'ENV FANWATCH_ALLOW_HANDLERS="true"' in recipe
+    assert "ALLOW_UNSIGNED" not in recipe
+    private = keys[0].read_bytes()
+    assert all(path.read_bytes() != private for path in (tmp_path / "context").rglob("*") if path.is_file())
