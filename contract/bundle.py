@@ -1,4 +1,4 @@
-"""Manifest: what a model bundle says of itself (manifest.json, beside model.tflite and model.keras)."""
+"""Manifest: what a model bundle says of itself (manifest.json, beside model.tflite, model.keras or model.onnx)."""
 
 from typing import Annotated, Literal, Self
 
@@ -78,6 +78,11 @@ class Manifest(ModelSignature):
     version: ModelVersion
     metrics: dict[str, float] = Field(description="Figures on the held-out split, by name.")
     training_data_sha256: Sha256 = Field(description="Digest of the training data, as the trainer read it.")
+    handler: bool = Field(
+        default=False,
+        description="Whether handler.py of this bundle computes it: code, which the scoring service runs only from a "
+        "signed bundle and where its settings allow it.",
+    )
     files: dict[FileName, Sha256] = Field(min_length=1, description="Digest of each file of the bundle.")
 
     @property

@@ -38,6 +38,9 @@ COMMANDS: dict[str, RoomCommand] = {
     "evaluate skab": RoomCommand(
         "evaluation.skab_command", "evaluation", "Judge the detection of faults by SKAB's recordings."
     ),
+    "evaluate aps": RoomCommand(
+        "evaluation.aps_command", "evaluation", "Say what a model costs on Scania's trucks."
+    ),
     "model add": RoomCommand("edge_manager.model_command", "edge-manager", "Copy a bundle onto this device."),
     "model list": RoomCommand(
         "edge_manager.model_command", "edge-manager", "Say which versions of a model are here, and in use."
@@ -62,6 +65,25 @@ COMMANDS: dict[str, RoomCommand] = {
     "model verify": RoomCommand(
         "training.model_command", "pipeline", "Say whether a bundle's signature holds."
     ),
+    "toolkit new": RoomCommand(
+        "inference_toolkit.command", "toolkit", "Write a project for a model of your own."
+    ),
+    "toolkit test": RoomCommand(
+        "inference_toolkit.command", "toolkit", "Try a model in the scoring service."
+    ),
+    "toolkit serve": RoomCommand(
+        "inference_toolkit.command", "toolkit", "Serve a model on this machine, over HTTP and MQTT."
+    ),
+    "toolkit pack": RoomCommand(
+        "inference_toolkit.command", "toolkit", "Write the signed bundle of a project."
+    ),
+    "toolkit build": RoomCommand(
+        "inference_toolkit.command", "toolkit", "Make a container image that serves one model."
+    ),
+    "toolkit push": RoomCommand(
+        "inference_toolkit.command", "toolkit", "Send a bundle or an image to a registry."
+    ),
+    "toolkit pull": RoomCommand("inference_toolkit.command", "toolkit", "Fetch a bundle from a registry."),
     "backtest": RoomCommand(
         "evaluation.command", "evaluation", "Say what would have alarmed on stored data, and how early."
     ),

@@ -25,10 +25,12 @@ class Bundle:
         manifest: What it says of itself.
         files: The content of each file, by name; the very bytes whose digest was checked, so that a file
             exchanged on disk afterwards changes nothing.
+        is_signed: Whether one of our keys has signed it; false also where nobody looked.
     """
 
     manifest: Manifest
     files: Mapping[str, bytes]
+    is_signed: bool = False
 
 
 def read_bundle(folder: Path, name: str, signers: Signers | None) -> Bundle:
@@ -51,7 +53,7 @@ def read_bundle(folder: Path, name: str, signers: Signers | None) -> Bundle:
     if manifest.name != name:
         raise ModelUnusable(f"{folder / MANIFEST_FILE}: is of model {manifest.name!r}, expected {name!r}")
     files = {file: _verified(folder, file, digest, signed) for file, digest in manifest.files.items()}
-    return Bundle(manifest, MappingProxyType(files))
+    return Bundle(manifest, MappingProxyType(files), is_signed=signed is not None)
 
 
 def _read_all(folder: Path) -> dict[str, bytes]:

@@ -35,6 +35,7 @@ class ScoringWorker:
         self._store = store
         self._first = first
         self._runtime = settings.runtime
+        self._allow_handlers = settings.allow_handlers
         self._metrics = metrics
         guard = Guard(
             ProbationLimits(
@@ -61,16 +62,17 @@ class ScoringWorker:
             _LOG.exception("model_loading_failed")
         else:
             self._metrics.ready.set(1)
-            _LOG.info("model_ready", model=served.manifest.model_id, runtime=self._runtime)
+            _LOG.info("model_ready", model=served.manifest.model_id, runtime=served.runtime.platform)
             self._champion.follow(threading.Event())
         # This exit code makes the arbiter stop instead of starting the next worker on the same model; only
         # _exit ends a process from a thread.
         os._exit(Arbiter.APP_LOAD_ERROR)
 
     def _load(self, version: str | None) -> ServedModel:
-        return load_model(self._first.get(version) or self._store.bundle(version), self._runtime)
+        bundle = self._first.get(version) or self._store.bundle(version)
+        return load_model(bundle, self._runtime, allow_handlers=self._allow_handlers)
 
     def _count_switch(self, model: ServedModel, before: ServedModel | None) -> None:
         if before is not None:
-            self._metrics.model.labels(before.manifest.model_id, self._runtime).set(0)
-        self._metrics.model.labels(model.manifest.model_id, self._runtime).set(1)
+            self._metrics.model.labels(before.manifest.model_id, before.runtime.platform).set(0)
+        self._metrics.model.labels(model.manifest.model_id, model.runtime.platform).set(1)

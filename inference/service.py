@@ -45,13 +45,13 @@ class ServedModel:
         return probability, (probability >= np.float32(self.manifest.threshold)).astype(np.int32)
 
 
-def load_model(bundle: Bundle, runtime_name: str) -> ServedModel:
-    """Load the bundle's model and let it score one row.
+def load_model(bundle: Bundle, runtime_name: str, *, allow_handlers: bool = False) -> ServedModel:
+    """Load the bundle's model and let it score one row (runtimes/__init__.py describes the arguments).
 
     Raises:
         ModelUnusable: The runtime cannot use it, or it gives no probability for a reading in mid-range.
     """
-    model = ServedModel(bundle.manifest, load_runtime(runtime_name, bundle))
+    model = ServedModel(bundle.manifest, load_runtime(runtime_name, bundle, allow_handlers=allow_handlers))
     middle = [(spec.minimum + spec.maximum) / 2 for spec in bundle.manifest.signals]
     try:
         model.score(np.array([middle], dtype=np.float32))

@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from contract.identity import ModelName
 
-RuntimeName = Literal["litert", "tensorflow"]
+RuntimeName = Literal["auto", "litert", "onnx", "tensorflow", "handler"]
 
 OUR_PUBLIC_KEY = Path(__file__).with_name("fanwatch.pub")
 """Of the models that ship with Fanwatch."""
@@ -45,10 +45,16 @@ class InferenceSettings(BaseSettings):
         description="Takes bundles without looking at their signature. Whoever can write the models folder then "
         "decides what runs here: for trying things out only.",
     )
+    allow_handlers: bool = Field(
+        default=False,
+        description="Whether a signed bundle may bring a handler, which is code that runs with this service's rights. "
+        "Off, a stolen signing key costs wrong verdicts; on, the machine. Unsigned code is never run.",
+    )
     runtime: RuntimeName = Field(
-        default="litert",
-        description="What computes: litert (47 MB, model.tflite) or tensorflow (the extra of that name, 670 MB, "
-        "ten seconds to start, model.keras).",
+        default="auto",
+        description="What computes: litert (47 MB, model.tflite), onnx (the extra of that name, model.onnx), "
+        "tensorflow (the extra of that name, 670 MB, ten seconds to start, model.keras) or handler (the bundle's own "
+        "code); auto takes the first for which the bundle holds a file, and the handler where the manifest says so.",
     )
     listen_host: str = Field(default="127.0.0.1", description="Address to listen on.")
     listen_port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes any.")

