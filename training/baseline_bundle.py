@@ -76,5 +76,6 @@ def write_baseline_bundle(
         metrics={"healthy_rows": float(len(healthy)), "false_alarm_rate_healthy": false_alarms}
         | dict(metrics or {}),
         training_data_sha256=hashlib.sha256(np.ascontiguousarray(healthy).tobytes()).hexdigest(),
+        training_rows=healthy,
         overwrite=overwrite,
     )

@@ -12,6 +12,8 @@ from ai_edge_litert.interpreter import Interpreter
 from pydantic import ValidationError
 
 from contract.bundle import MANIFEST_FILE, Manifest, ModelSignature
+from contract.reference import REFERENCE_FILE
+from training.reference import make_reference
 
 if TYPE_CHECKING:
     import keras  # TensorFlow takes ten seconds to import and evaluation does not need it
@@ -33,9 +35,10 @@ def write_bundle(
     signature: ModelSignature,
     metrics: Mapping[str, float],
     training_data_sha256: str,
+    training_rows: npt.NDArray[np.float64],
     overwrite: bool = False,
 ) -> Manifest:
-    """Write manifest, LiteRT file and Keras file; the folder appears whole or not at all.
+    """Write manifest, LiteRT file, Keras file and reference; the folder appears whole or not at all.
 
     Args:
         folder: Where to; its parent is made.
@@ -45,27 +48,99 @@ def write_bundle(
         signature: The k inputs in order, and the probability from which on a reading is called a fault.
         metrics: Figures on the held-out split.
         training_data_sha256: Digest of the training data.
+        training_rows: Signals [n, k] of the training data, for the reference that drift is measured against.
+        overwrite: Replace what stands there.
+
+    Raises:
+        BundleError: The folder is there already and overwrite is false.
+        training.reference.NoHealthyRow: The model calls every training row a fault.
+    """
+    check_target(folder, overwrite=overwrite)
+    return assemble_bundle(
+        folder,
+        model_files(model, signature, training_rows),
+        name=name,
+        version=version,
+        signature=signature,
+        metrics=metrics,
+        training_data_sha256=training_data_sha256,
+        overwrite=overwrite,
+    )
+
+
+def model_files(
+    model: "keras.Model", signature: ModelSignature, training_rows: npt.NDArray[np.float64]
+) -> dict[str, bytes]:
+    """What a bundle holds beside its manifest, by file name.
+
+    Args:
+        model: Signals [n, k] to probability [n, 1], float32.
+        signature: The k inputs in order, and the threshold.
+        training_rows: Signals [n, k] that it was trained on.
+
+    Raises:
+        training.reference.NoHealthyRow: The model calls every training row a fault.
+    """
+    litert = litert_bytes(model)
+    reference = make_reference(
+        training_rows,
+        litert_probabilities(litert, training_rows),
+        names=[spec.name for spec in signature.signals],
+        threshold=signature.threshold,
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        kept = Path(scratch, KERAS_FILE)
+        model.save(kept)
+        keras_bytes = kept.read_bytes()
+    return {
+        LITERT_FILE: litert,
+        KERAS_FILE: keras_bytes,
+        REFERENCE_FILE: (reference.model_dump_json() + "\n").encode(),
+    }
+
+
+def assemble_bundle(
+    folder: Path,
+    files: Mapping[str, bytes],
+    *,
+    name: str,
+    version: str,
+    signature: ModelSignature,
+    metrics: Mapping[str, float],
+    training_data_sha256: str,
+    overwrite: bool = False,
+) -> Manifest:
+    """Write files and the manifest that names them; the folder appears whole or not at all.
+
+    Args:
+        folder: Where to; its parent is made.
+        files: Content by file name, as model_files gives it.
+        name: Of the model, as in its URL.
+        version: Of the model.
+        signature: The inputs in order, and the threshold.
+        metrics: Figures on the held-out split.
+        training_data_sha256: Digest of the training data.
         overwrite: Replace what stands there.
 
     Raises:
         BundleError: The folder is there already and overwrite is false.
     """
     check_target(folder, overwrite=overwrite)
+    manifest = Manifest(
+        name=name,
+        version=version,
+        signals=signature.signals,
+        threshold=signature.threshold,
+        metrics=dict(metrics),
+        training_data_sha256=training_data_sha256,
+        files={file: hashlib.sha256(content).hexdigest() for file, content in files.items()},
+    )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
         fresh = Path(scratch, "new")
         fresh.mkdir(mode=0o755)
-        (fresh / LITERT_FILE).write_bytes(litert_bytes(model))
-        model.save(fresh / KERAS_FILE)
-        manifest = Manifest(
-            name=name,
-            version=version,
-            signals=signature.signals,
-            threshold=signature.threshold,
-            metrics=dict(metrics),
-            training_data_sha256=training_data_sha256,
-            files={file: _sha256(fresh / file) for file in (LITERT_FILE, KERAS_FILE)},
-        )
+        for file, content in files.items():
+            (fresh / file).write_bytes(content)
         (fresh / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
         if folder.exists():
             folder.rename(Path(scratch, "old"))

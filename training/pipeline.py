@@ -84,6 +84,7 @@ def run(order: Order, recipe: Recipe, *, progress: bool = True) -> Evaluation:
         signature=ModelSignature(signals=FAN_SIGNALS, threshold=order.threshold),
         metrics={key: round(value, 6) for key, value in result.model.items()},
         training_data_sha256=data.digest,
+        training_rows=data.signals,
         overwrite=order.overwrite,
     )
     served = litert_probabilities((order.bundle / LITERT_FILE).read_bytes(), parts.held_out.signals)

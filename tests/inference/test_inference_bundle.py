@@ -14,7 +14,7 @@ from inference.runtimes import load_runtime
 
 def test_the_committed_bundle_is_whole(bundle: Bundle) -> None:
     assert bundle.manifest.model_id == "fan:1"
-    assert set(bundle.files) == {"model.tflite", "model.keras"}
+    assert set(bundle.files) == {"model.tflite", "model.keras", "reference.json"}
     assert {name: hashlib.sha256(content).hexdigest() for name, content in bundle.files.items()} == dict(
         bundle.manifest.files
     )
@@ -62,7 +62,7 @@ def test_links_within_the_bundle_are_followed_as_kubernetes_mounts_them(copied_m
     folder = copied_models / "fan"
     data = folder / "..2026"
     data.mkdir()
-    for file in ("manifest.json", "model.tflite", "model.keras"):
+    for file in ("manifest.json", "model.tflite", "model.keras", "reference.json"):
         (folder / file).rename(data / file)
         (folder / file).symlink_to(Path("..2026", file))
     assert read_bundle(copied_models / "fan", "fan", None).manifest.name == "fan"
