@@ -63,8 +63,8 @@ def season(shifts: Sequence[Shift]) -> Finding:
     """All devices have drifted, in these signals."""
     return Finding(
         Kind.SEASON,
-        f"All devices have drifted together: {_listed(shifts)}. A season, another load or another supply, not a sensor. "
-        "The model has not seen such readings: train it again with new ones (fanwatch pipeline run).",
+        f"All devices have drifted together: {_listed(shifts)}. A season, another load or another supply, not a "
+        "sensor. The model has not seen such readings: train it again with new ones (fanwatch pipeline run).",
         tuple(shift.signal for shift in shifts),
     )
 
@@ -95,8 +95,9 @@ def output(changed: Mapping[str, float], devices: int) -> Finding:
     mean = sum(changed.values()) / len(changed)
     return Finding(
         Kind.OUTPUT,
-        f"What the model says of {len(changed)} of {devices} devices has changed and stays so: the mean probability of a "
-        f"fault is {mean:.2f} there. If these machines are sound, the model has to be trained again or taken back.",
+        f"What the model says of {len(changed)} of {devices} devices has changed and stays so: the mean "
+        f"probability of a fault is {mean:.2f} there. If these machines are sound, the model has to be trained again "
+        "or taken back.",
     )
 
 

@@ -18,7 +18,7 @@ class Outputs:
     """The probabilities of one device."""
 
     def __init__(self) -> None:
-        self._adwin = ADWIN(delta=_CHANCE, clock=_CLOCK)
+        self._adwin = ADWIN(delta=_CHANCE, clock=_CLOCK)  # type: ignore[no-untyped-call]
         self._taken = 0
         self._before: float | None = None
         self._jump = 0.0
@@ -26,7 +26,7 @@ class Outputs:
     def take(self, probability: float) -> None:
         """One more verdict."""
         before = self._adwin.estimation
-        self._adwin.update(probability)
+        self._adwin.update(probability)  # type: ignore[no-untyped-call]
         self._taken += 1
         now = self._adwin.estimation
         if self._before is not None:

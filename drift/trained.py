@@ -59,7 +59,9 @@ def read_trained(models_dir: Path, model_id: str) -> Trained:
     try:
         manifest = Manifest.model_validate_json(_read(folder / MANIFEST_FILE))
         if manifest.model_id != model_id:
-            raise NoReference(f"{folder} holds {manifest.model_id}, expected {model_id}, which gave the verdict")
+            raise NoReference(
+                f"{folder} holds {manifest.model_id}, expected {model_id}, which gave the verdict"
+            )
         if REFERENCE_FILE not in manifest.files:
             raise NoReference(
                 f"{folder} has no {REFERENCE_FILE}: its bundle was made before there was one; "

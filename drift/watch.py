@@ -78,14 +78,14 @@ class Watch:
         return self._trained.model_id
 
     @property
+    def signals(self) -> tuple[str, ...]:
+        """Of the model, in its order."""
+        return self._names
+
+    @property
     def findings(self) -> tuple[Finding, ...]:
         """What has drifted, as of the last look."""
         return self._findings
-
-    @property
-    def readings_seen(self) -> int:
-        """Readings taken so far."""
-        return self._window.taken
 
     @property
     def readings_compared(self) -> int:
@@ -181,7 +181,9 @@ class Watch:
             means = {name: device.outputs.mean for name, device in self._changed.items()}
             found.append(output(means, len(self._known)))
         for name, device in self._drifted.items():
-            own = [self._shift(column, one) for column, one in device.drifted if column not in self._in_season]
+            own = [
+                self._shift(column, one) for column, one in device.drifted if column not in self._in_season
+            ]
             if own:
                 found.append(single(name, own))
         return tuple(found)

@@ -127,7 +127,9 @@ class DriftTrial:
         return first
 
 
-def scaled(column: int, factor: float, device: int | None = None) -> Callable[[Rows, npt.NDArray[np.int64]], None]:
+def scaled(
+    column: int, factor: float, device: int | None = None
+) -> Callable[[Rows, npt.NDArray[np.int64]], None]:
     """A signal of all devices, or of one, is multiplied."""
 
     def change(signals: Rows, devices: npt.NDArray[np.int64]) -> None:
@@ -257,7 +259,9 @@ def study_delays(trial: DriftTrial, figures: DriftFigures, seeds: Iterable[int],
                 for finding in [*before, *after]
                 if finding != right and finding.kind not in {Kind.MACHINE, Kind.OUTPUT}
             ]
-            figures.wrong += [f"{name}, seed {seed}: {f.kind} before" for f in before if f.kind is Kind.OUTPUT]
+            figures.wrong += [
+                f"{name}, seed {seed}: {f.kind} before" for f in before if f.kind is Kind.OUTPUT
+            ]
 
 
 def study_false_flags(
@@ -298,9 +302,13 @@ def study_sensors(trial: DriftTrial, figures: DriftFigures, seeds: Iterable[int]
                 watch = trial.watch()
                 trial.told(watch, trial.stream(_BEFORE, 2 * seed))
                 change = sensor_fault(fault, column)
-                told = trial.told(watch, trial.stream(4 * _AFTER, 2 * seed + 1, change=change, wear=(0.1, 0.2)))
+                told = trial.told(
+                    watch, trial.stream(4 * _AFTER, 2 * seed + 1, change=change, wear=(0.1, 0.2))
+                )
                 right = Finding(Kind.SENSOR, "", (name,), broken)
-                others = [f for f in told if f != right and not (f.kind is Kind.MACHINE and f.device_id != broken)]
+                others = [
+                    f for f in told if f != right and not (f.kind is Kind.MACHINE and f.device_id != broken)
+                ]
                 case = f"{fault} of {name}"
                 figures.sensor_trials[case] = figures.sensor_trials.get(case, 0) + 1
                 is_right = right in told and not others
