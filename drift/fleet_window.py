@@ -3,7 +3,7 @@
 One device that wears out or has a broken sensor moves the whole fleet's distribution, the more the fewer there are. So
 up to a third of the devices are left out before anything is measured: those that give the most evidence of drift and
 differ from the others. In a season no device differs from the others, and all are measured. And what is found has to be
-conspicuous still when the device that gives the most evidence is left out too: a season is never made by one. Both are
+borne out by what is left without the device that gives the most evidence: a season is never made by one. Both are
 tests of a partial conjunction (Y. Benjamini and R. Heller, Screening for partial conjunction hypotheses, Biometrics 64,
 2008), on pooled readings instead of pooled p-values. Without drift leaving out can only make false flags rarer.
 """
@@ -85,9 +85,6 @@ def _measure(
         return None
     distance = yardstick.measure(kept)
     most = next((counts[device] for device in order if device not in left_out), np.zeros_like(kept))
-    has_drifted = distance.has_drifted and _is_conspicuous(yardstick, kept - most)
+    rest = kept - most
+    has_drifted = distance.has_drifted and bool(rest.sum() >= LEAST_ROWS) and yardstick.supports(rest)
     return Fleet(kept, distance, has_drifted)
-
-
-def _is_conspicuous(yardstick: Yardstick, counts: Counts) -> bool:
-    return bool(counts.sum() >= LEAST_ROWS) and yardstick.measure(counts).is_conspicuous

@@ -17,8 +17,8 @@ _PSI_TAIL = 8.0
 """What n x PSI has too much in its tail: it is called chi-squared distributed with bins - 1 degrees of freedom
 (B. Yurdakul and J. Naranjo, Statistical properties of the population stability index, Journal of Risk Model Validation
 14, 2020), and so it is in the middle. But a bin that is empty by chance weighs more than chi-squared knows: at one in 4
-million, windows of 130 to 200 readings in ten bins pass the limit up to 5 times too often, others less (drawn 10 million
-times for each of eight sizes from 60 to 400; tests/drift holds a part of it)."""
+million, windows of 130 to 200 readings in ten bins pass the limit up to 5 times too often, others less (drawn 10
+million times for each of eight sizes from 60 to 400; tests/drift holds a part of it)."""
 
 
 @dataclass(frozen=True, slots=True)

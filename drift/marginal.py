@@ -21,8 +21,8 @@ Shares = npt.NDArray[np.float64]
 
 BINS = 10
 _PRIOR = 1.0
-"""Added to each bin's count, so that an empty bin has a logarithm (P.-S. Laplace's rule of succession). Half of it makes
-a bin that is empty by chance, which one window of 150 readings in 700,000 has, weigh as much as a drift."""
+"""Added to each bin's count, so that an empty bin has a logarithm (P.-S. Laplace's rule of succession). Half of it
+makes a bin that is empty by chance, which one window of 150 readings in 700,000 has, weigh as much as a drift."""
 _LEAST_SHARE = 1 / (2 * (QUANTILES - 1))
 """Of the training rows in a bin: a bin that they never visited is as rare as the quantiles can tell."""
 

@@ -7,6 +7,7 @@ from drift.marginal import Counts, Marginal
 
 _LOOSE = Limits(chance=1e-4)
 """Beyond its limits a window is conspicuous: too little to raise a flag, and enough to keep one raised."""
+_SUPPORT = Limits(chance=1e-3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,12 @@ class Yardstick:
             is_conspicuous=psi > _LOOSE.psi(marginal.bins, *sizes) or ks > _LOOSE.ks(*sizes),
             middle=marginal.middle(counts),
         )
+
+    def supports(self, counts: Counts) -> bool:
+        """Whether a window, too small for a flag of its own, bears out the flag of the one that it is a part of."""
+        marginal, sizes = self.marginal, (int(counts.sum()), self._trained_rows)
+        psi = float(marginal.psi(marginal.in_bins(counts)))
+        return psi > _SUPPORT.psi(marginal.bins, *sizes) or marginal.ks(counts) > _SUPPORT.ks(*sizes)
 
     def differ(self, counts: Counts, others: Counts, *, strictly: bool) -> bool:
         """Whether two windows differ from each other, whatever was trained.

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from drift.findings import Finding, Kind
 from drift.trained import read_trained
 from drift.watch import LOOK_EVERY, Watch, WatchLimits
+from drift.yardstick import Distance
 from training.bundle import LITERT_FILE, litert_probabilities, read_manifest
 from training.fan import FAULTY, HEALTHY
 
@@ -35,6 +36,11 @@ class Fan(StrEnum):
 
 
 MIXED_FLEET = (*(Fan.HEALTHY,) * 4, Fan.FAULTY, Fan.WEARING)
+FLEETS = {
+    "six fans, one broken, one wearing": MIXED_FLEET,
+    "six fans that run well": (Fan.HEALTHY,) * 6,
+    "forty fans that run well": (Fan.HEALTHY,) * 40,
+}
 
 
 @dataclass(frozen=True)
@@ -188,8 +194,10 @@ class DriftFigures:
         wrong: Findings that were wrong while the drift lasted or before it, in the same trials.
         false_flags: Findings without any drift, by fleet.
         readings: So many readings of each fleet had no drift.
+        nearest: The nearest that each stretch of them came to a limit of the fleet's, 1 is the limit, by fleet.
         sensors: Of the trials with one broken sensor: how many said so, named it and said nothing else, by fault.
         sensor_trials: Of so many, by fault.
+        sensor_delays: Readings of that fan until its sensor was told, by fault.
         creeping: Of the trials with a slow season: how many told a season and no single sensor, by signal.
         creeping_trials: Of so many, by signal.
     """
@@ -198,6 +206,7 @@ class DriftFigures:
     wrong: list[str] = field(default_factory=list)
     false_flags: dict[str, list[str]] = field(default_factory=dict)
     readings: dict[str, int] = field(default_factory=dict)
+    nearest: dict[str, list[float]] = field(default_factory=dict)
     sensors: dict[str, int] = field(default_factory=dict)
     sensor_trials: dict[str, int] = field(default_factory=dict)
     sensor_delays: dict[str, list[int]] = field(default_factory=dict)
@@ -211,6 +220,7 @@ class DriftFigures:
                 "trials": len(found),
                 "missed": sum(delay is None for delay in found),
                 "median": float(np.median([delay for delay in found if delay is not None])),
+                "within_500": sum(delay is not None and delay <= 500 for delay in found),
                 "slowest": max((delay for delay in found if delay is not None), default=None),
             }
             for name, found in self.delays.items()
@@ -221,6 +231,7 @@ class DriftFigures:
             "wrong_beside_it": self.wrong,
             "readings_without_drift": self.readings,
             "false_flags": self.false_flags,
+            "nearest_to_a_limit": {name: round(max(found), 3) for name, found in self.nearest.items()},
             "sensor_told_as_such": {
                 fault: f"{told} of {self.sensor_trials[fault]}, median after "
                 f"{int(np.median(self.sensor_delays[fault]))} readings of the fan"
@@ -230,6 +241,10 @@ class DriftFigures:
                 signal: f"{told} of {self.creeping_trials[signal]}" for signal, told in self.creeping.items()
             },
         }
+
+
+def _share_of_the_limit(distance: Distance) -> float:
+    return max(distance.psi / distance.psi_limit, distance.ks / distance.ks_limit)
 
 
 _BEFORE = 1500
@@ -277,8 +292,16 @@ def study_false_flags(
         seed: Of the stream.
         readings: In it.
     """
-    told = trial.told(trial.watch(), trial.stream(readings, seed, fans, wear=(0.0, 0.5)))
+    watch = trial.watch()
+    told: dict[Finding, int] = {}
+    nearest = 0.0
+    for count in trial.run(watch, trial.stream(readings, seed, fans, wear=(0.0, 0.5))):
+        if count % LOOK_EVERY == 0:
+            nearest = max(nearest, *map(_share_of_the_limit, watch.distances().values()), 0.0)
+        for finding in watch.findings:
+            told.setdefault(Finding(finding.kind, "", finding.signals, finding.device_id), count)
     worn = {str(number + 1) for number, fan in enumerate(fans) if fan is not Fan.HEALTHY}
+    figures.nearest.setdefault(name, []).append(nearest)
     figures.readings[name] = figures.readings.get(name, 0) + readings
     figures.false_flags.setdefault(name, []).extend(
         f"seed {seed}, after {count}: {finding.kind} {finding.device_id or ''} {finding.signals}"

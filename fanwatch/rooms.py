@@ -38,6 +38,9 @@ COMMANDS: dict[str, RoomCommand] = {
     "evaluate skab": RoomCommand(
         "evaluation.skab_command", "evaluation", "Judge the detection of faults by SKAB's recordings."
     ),
+    "evaluate drift": RoomCommand(
+        "evaluation.drift_command", "evaluation", "Judge how soon and how rightly drift is told."
+    ),
     "model add": RoomCommand("edge_manager.model_command", "edge-manager", "Copy a bundle onto this device."),
     "model list": RoomCommand(
         "edge_manager.model_command", "edge-manager", "Say which versions of a model are here, and in use."
