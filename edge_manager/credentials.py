@@ -27,6 +27,7 @@ _TELEGRAF_UID = 10002
 
 MOSQUITTO = Reader("mosquitto", 1883, 1883)
 _GRAFANA = Reader("grafana", 472, 0)
+_DRIFT = Reader("drift", _OURS, _OURS)
 _HISTORY = Reader("history", _OURS, _OURS)
 _MONITOR = Reader("monitor", _OURS, _OURS)
 _PREDICTOR = Reader("predictor", _OURS, _OURS)
@@ -88,6 +89,7 @@ _ALL = (
     _mqtt("simulator", "the simulated fans", _SIMULATOR, "fanwatch_mqtt_password"),
     _mqtt("predictor", "the predictor", _PREDICTOR, "fanwatch_mqtt_password"),
     _mqtt("monitor", "the live page", _MONITOR, "fanwatch_mqtt_password"),
+    _mqtt("drift", "the drift watch", _DRIFT, "fanwatch_mqtt_password"),
     _mqtt("telegraf", "Telegraf", _TELEGRAF, "fanwatch_mqtt_password"),
     _mqtt("probe", "the broker's health check, may read $SYS", _OPERATOR, "mqtt_probe"),
     _influxdb("admin", "may do everything", _OPERATOR, "influxdb_admin"),

@@ -41,6 +41,9 @@ COMMANDS: dict[str, RoomCommand] = {
     "evaluate aps": RoomCommand(
         "evaluation.aps_command", "evaluation", "Say what a model costs on Scania's trucks."
     ),
+    "evaluate drift": RoomCommand(
+        "evaluation.drift_command", "evaluation", "Judge how soon and how rightly drift is told."
+    ),
     "model add": RoomCommand("edge_manager.model_command", "edge-manager", "Copy a bundle onto this device."),
     "model list": RoomCommand(
         "edge_manager.model_command", "edge-manager", "Say which versions of a model are here, and in use."

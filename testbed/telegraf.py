@@ -46,7 +46,7 @@ class Telegraf(ServerProcess):
         self.influxdb = influxdb
         self._configuration = CONFIGURATION.read_text() if configuration is None else configuration
         self._naive_time_zone = naive_time_zone
-        self._metrics_urls = {"predictor": "", "inference": "", "monitor": "", "history": ""} | (
+        self._metrics_urls = {"predictor": "", "inference": "", "monitor": "", "drift": "", "history": ""} | (
             metrics_urls or {}
         )
         self._broker_volume = self.folder / "no-volume" if broker_volume is None else broker_volume

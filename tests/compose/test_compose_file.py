@@ -10,7 +10,7 @@ import yaml
 from edge_manager.credentials import CREDENTIALS, MOSQUITTO
 
 ROOT = Path(__file__).parents[2]
-OURS = ("predictor", "inference", "monitor", "simulator", "edge_manager")
+OURS = ("predictor", "inference", "monitor", "drift", "simulator", "edge_manager")
 Service = dict[str, Any]
 
 
@@ -29,7 +29,7 @@ def _dockerfile(room: str) -> str:
 
 def test_every_service_of_the_design_is_there() -> None:
     assert set(SERVICES) == {
-        *("mosquitto", "inference", "predictor", "monitor", "simulator"),
+        *("mosquitto", "inference", "predictor", "monitor", "drift", "simulator"),
         *("telegraf", "influxdb", "grafana", "setup", "history"),
     }
 
@@ -181,7 +181,7 @@ def test_an_image_holds_the_packages_of_its_service_alone_and_no_root(room: str)
         source for line in re.findall(r"^COPY (.+)$", text, re.MULTILINE) for source in line.split()[:-1]
     ]
     copied = {source for source in sources if source not in {"--from=build", "/opt/venv", "/app"}}
-    models = {"models"} if room == "inference" else set()
+    models = {"models"} if room in {"inference", "drift"} else set()
     assert copied == {"pyproject.toml", "uv.lock", "contract", room} | models
     assert text.count("FROM python:3.13-slim") == 2
     assert re.findall(r"^USER (.+)$", text, re.MULTILINE) == ["10001:10001"]

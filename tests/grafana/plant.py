@@ -9,14 +9,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
+import numpy as np
 from prometheus_client import CollectorRegistry, start_http_server
 
 from contract.alarm import AlarmPriority
 from contract.rejection import Reason
 from contract.topics import Topics
 from contract.verdict import Verdict
+from drift.following import Follower
+from drift.metrics import DriftMetrics
+from drift.trained import read_trained
+from drift.watch import WatchLimits
 from edge_manager.heartbeat import Heartbeat
 from edge_manager.influxdb import InfluxDB as InfluxDBConnection
 from edge_manager.metrics import HistoryMetrics
@@ -35,10 +41,12 @@ from predictor.metrics import PredictorMetrics
 from testbed.influxdb import SCHEMA, InfluxDB, nanoseconds
 from testbed.mosquitto import Mosquitto
 from testbed.ports import free_port
+from testbed.process import REPOSITORY
 from testbed.readings import reading, verdict
 from testbed.site import Site
 from testbed.telegraf import Telegraf
 from testbed.waiting import wait_until
+from training.fan import HEALTHY as HEALTHY_FANS
 
 HEALTHY, BROKEN, SILENT, ODD_NAME = "1", "5", "3", "hall-2.fan_6"
 SIMILAR_NAME = "hall-2xfan_6"
@@ -130,8 +138,27 @@ def _registries(heartbeat: Heartbeat) -> dict[str, CollectorRegistry]:
         "predictor": predictor.registry,
         "inference": inference._registry,
         "monitor": monitor.registry,
+        "drift": DriftMetrics(_stuck_sensor()).registry,
         "history": HistoryMetrics(heartbeat).registry,
     }
+
+
+def _stuck_sensor() -> Follower:
+    """What a drift watch knows when the temperature of one fan stands still."""
+    follower = Follower("fan", partial(read_trained, REPOSITORY / "models"), WatchLimits(), lambda: 0.0)
+    random = np.random.default_rng(1)
+    now = datetime.now(UTC)
+    for row in np.round(random.uniform(HEALTHY_FANS.low, HEALTHY_FANS.high, (300, len(FANS), 4)), 1).tolist():
+        for fan, (rotation, temperature, vibration, sound) in zip(FANS, row, strict=True):
+            signals = {
+                "rotation": rotation,
+                "temperature": 40.0 if fan == ODD_NAME else temperature,
+                "vibration": vibration,
+                "sound": sound,
+            }
+            said = verdict(fan, now, fault=0, probability=0.1, model="fan:1", **signals)
+            follower.take(Verdict.from_json(said.encode()))
+    return follower
 
 
 def _serve(registry: CollectorRegistry, stack: ExitStack) -> str:
@@ -232,6 +259,7 @@ def _wait_services_and_broker(database: InfluxDB) -> None:
         ("service", "fanwatch_predictor_pending_readings"),
         ("service", "fanwatch_monitor_connected"),
         ("service", "fanwatch_inference_ready"),
+        ("service", "fanwatch_drift_device_flagged"),
         ("service", "fanwatch_history_newest_verdict_age_seconds"),
         ("service", "fanwatch_monitor_alarms_work"),
         ("service", "online"),

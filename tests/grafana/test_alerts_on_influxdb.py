@@ -20,6 +20,7 @@ ALARMS_DOWN = rule("fanwatch-alarms-down")
 HEARTBEAT = rule("fanwatch-heartbeat")
 DOWN, OFFLINE = rule("fanwatch-service-down"), rule("fanwatch-service-offline")
 BROKER_AWAY, DROPPED = rule("fanwatch-broker-away"), rule("fanwatch-broker-dropped")
+SEASON, SENSOR, OUTPUT = (rule(f"fanwatch-drift-{kind}") for kind in ("season", "sensor", "output"))
 QUEUE, VOLUME = rule("fanwatch-broker-queue"), rule("fanwatch-broker-volume")
 
 AHEAD_S = 200
@@ -27,6 +28,7 @@ HEARTBEATS = {
     "predictor": "fanwatch_predictor_pending_readings",
     "inference": "fanwatch_inference_ready",
     "monitor": "fanwatch_monitor_connected",
+    "drift": "fanwatch_drift_connected",
     "history": "fanwatch_history_influxdb_answers",
 }
 
@@ -233,6 +235,44 @@ class TestServiceDown:
         outcome = evaluate(OFFLINE, influxdb)
         assert (outcome.of(service="predictor"), outcome.of(service="monitor")) == (True, False)
         assert outcome.of(service="simulator") is None, "it is there to be stopped"
+
+
+def flags(influxdb: InfluxDB, series: str, field: str, value: int) -> None:
+    beats = dict.fromkeys(range(-60, AHEAD_S, 5), f"{field}={value}.0")
+    write(influxdb, f"service,service=drift,{series}", beats)
+
+
+class TestDrift:
+    def test_a_season_fires_for_its_signal_alone(self, influxdb: InfluxDB) -> None:
+        flags(influxdb, "signal=temperature", "fanwatch_drift_season", 1)
+        flags(influxdb, "signal=sound", "fanwatch_drift_season", 0)
+        outcome = evaluate(SEASON, influxdb)
+        assert (outcome.of(signal="temperature"), outcome.of(signal="sound")) == (True, False)
+        assert evaluate(SENSOR, influxdb).firing == {}
+
+    def test_a_sensor_fires_with_its_fan_and_a_machine_does_not(self, influxdb: InfluxDB) -> None:
+        flags(influxdb, "kind=sensor,deviceID=5,signals=sound", "fanwatch_drift_device_flagged", 1)
+        flags(influxdb, "kind=machine,deviceID=6,signals=rotation+sound", "fanwatch_drift_device_flagged", 1)
+        assert evaluate(SENSOR, influxdb).firing == {(("deviceID", "5"), ("signals", "sound")): True}
+        assert evaluate(SEASON, influxdb).firing == {}
+
+    @pytest.mark.parametrize("flagged", [0, 1])
+    def test_an_output_fires_while_its_flag_is_up(self, influxdb: InfluxDB, flagged: int) -> None:
+        flags(influxdb, "kind=output", "fanwatch_drift_flagged", flagged)
+        flags(influxdb, "kind=machine", "fanwatch_drift_flagged", 1)
+        assert evaluate(OUTPUT, influxdb).firing == {(): bool(flagged)}
+
+    def test_a_flag_of_a_minute_ago_fires_no_more_and_silence_is_no_drift(self, influxdb: InfluxDB) -> None:
+        old = dict.fromkeys(range(-300, -60, 5), "fanwatch_drift_season=1.0")
+        write(influxdb, "service,service=drift,signal=sound", old)
+        for rule_of_drift in (SEASON, SENSOR, OUTPUT):
+            assert evaluate(rule_of_drift, influxdb).firing == {}
+            assert rule_of_drift["noDataState"] == "OK"
+
+    def test_in_the_plant_one_sensor_has_drifted(self, plant: InfluxDB) -> None:
+        firing = evaluate(SENSOR, plant).firing
+        assert firing == {(("deviceID", ODD_NAME), ("signals", "temperature")): True}
+        assert not any(evaluate(SEASON, plant).firing.values())
 
 
 class TestBroker:

@@ -13,11 +13,12 @@ from tests.grafana.typed_models import misfits
 
 UIDS = {
     "fanwatch-alarms": "Alarm overview",
+    "fanwatch-drift": "Drift",
     "fanwatch-fan": "One fan",
     "fanwatch-fleet": "Fleet overview",
     "fanwatch-system": "System health",
 }
-OF_THE_PLANT = {"fanwatch-alarms", "fanwatch-system"}
+OF_THE_PLANT = {"fanwatch-alarms", "fanwatch-drift", "fanwatch-system"}
 """Dashboards that show everything and let nobody choose a fan."""
 COLUMNS = 24
 

@@ -23,7 +23,8 @@ from tests.grafana.plant import (
     WAITING_CALLS,
 )
 
-FLEET, FAN, SYSTEM, ALARMS = "fanwatch-fleet", "fanwatch-fan", "fanwatch-system", "fanwatch-alarms"
+FLEET, FAN, SYSTEM = "fanwatch-fleet", "fanwatch-fan", "fanwatch-system"
+ALARMS, DRIFT = "fanwatch-alarms", "fanwatch-drift"
 VARIABLES = {"history": "minute"}
 
 
@@ -61,13 +62,16 @@ def test_the_query_of_a_panel_returns_rows(plant: InfluxDB, query: PanelQuery) -
         value
         for row in rows
         for key, value in row.items()
-        if key not in {"time", "name", "deviceID", "kind", "service", "reason"} and value is not None
+        if key not in {"time", "name", "deviceID", "service", "reason", "kind", "signal", "signals"}
+        and value is not None
     ]
     assert shown, "rows, and nothing in them"
 
 
 @pytest.mark.parametrize(
-    "query", [q for q in panel_queries() if q.dashboard["uid"] not in {SYSTEM, ALARMS}], ids=lambda q: q.name
+    "query",
+    [q for q in panel_queries() if q.dashboard["uid"] not in {SYSTEM, ALARMS, DRIFT}],
+    ids=lambda q: q.name,
 )
 def test_a_panel_of_fans_shows_the_chosen_ones_alone(plant: InfluxDB, query: PanelQuery) -> None:
     chosen = (ODD_NAME,) if query.dashboard["uid"] == FAN else (HEALTHY, ODD_NAME)
@@ -263,6 +267,26 @@ class TestOneFan:
     def test_the_history_has_mean_and_bounds(self, plant: InfluxDB) -> None:
         rows = ask(plant, panel_query(FAN, "History of rotation"))
         assert all(row["lowest"] <= row["mean"] <= row["highest"] for row in rows)
+
+
+class TestDrift:
+    def test_one_fan_with_one_stuck_sensor_is_a_sensor_and_no_season(self, plant: InfluxDB) -> None:
+        flags = by_label(ask(plant, panel_query(DRIFT, "Drift now")), "kind")
+        assert flags == {"season": 0, "sensor": 1, "machine": 0, "output": 0}
+        [row] = ask(plant, panel_query(DRIFT, "Fans that have drifted alone"))
+        assert (row["deviceID"], row["kind"], row["signals"]) == (ODD_NAME, "sensor", "temperature")
+
+    def test_the_fleet_without_that_fan_keeps_below_the_limit_in_every_signal(self, plant: InfluxDB) -> None:
+        for title in ("Population stability index", "Kolmogorov-Smirnov distance"):
+            signals = ask(plant, panel_query(DRIFT, title, "A"))
+            limit = max(figure(row) for row in ask(plant, panel_query(DRIFT, title, "B")))
+            assert {row["signal"] for row in signals} == {"rotation", "temperature", "vibration", "sound"}
+            assert 0 < max(figure(row, "signal") for row in signals) < limit
+
+    def test_it_is_told_how_much_is_compared_and_with_what(self, plant: InfluxDB) -> None:
+        assert only(ask(plant, panel_query(DRIFT, "Readings compared"))) == 480
+        assert only(ask(plant, panel_query(DRIFT, "Reference"))) == 1
+        assert only(ask(plant, panel_query(DRIFT, "Fans watched"))) == len(FANS)
 
 
 class TestSystem:

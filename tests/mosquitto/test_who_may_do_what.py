@@ -14,7 +14,7 @@ from testbed.site import Site
 from testbed.waiting import wait_until
 
 FAN_PASSWORD = "a fan's password"
-USERS = ("legacy", "simulator", "predictor", "monitor", "telegraf", "probe", "fan-7")
+USERS = ("legacy", "simulator", "predictor", "monitor", "drift", "telegraf", "probe", "fan-7")
 
 # Every kind of topic, and who may write it. What is not listed is nobody's.
 WRITERS = {
@@ -33,6 +33,7 @@ WRITERS = {
     "fan/status/simulator": {"simulator"},
     "fan/status/predictor": {"predictor"},
     "fan/status/monitor": {"monitor"},
+    "fan/status/drift": {"drift"},
     "fan/status/telegraf": set(),
     "fan/other": set(),
     "pump/messages": set(),
@@ -44,8 +45,8 @@ READERS = {
     "fan/messages": {"predictor", "telegraf"},
     "fan/messages/1": {"predictor", "telegraf"},
     "fan/messages/fan-7": {"predictor", "telegraf"},
-    "fan/anomaly": {"monitor", "telegraf"},
-    "fan/anomaly/1": {"monitor", "telegraf"},
+    "fan/anomaly": {"monitor", "drift", "telegraf"},
+    "fan/anomaly/1": {"monitor", "drift", "telegraf"},
     "fan/rejected": {"monitor"},
     "fan/alarms/1": {"telegraf"},
     "fan/alarms/1/journal": {"telegraf"},
@@ -53,6 +54,7 @@ READERS = {
     "fan/status/simulator": {"monitor", "telegraf"},
     "fan/status/predictor": {"monitor", "telegraf"},
     "fan/status/monitor": {"monitor", "telegraf"},
+    "fan/status/drift": {"monitor", "telegraf"},
     "$SYS/broker/uptime": {"telegraf", "probe"},
     "$SYS/broker/version": {"telegraf"},
 }
@@ -177,7 +179,7 @@ def test_without_the_access_rules_a_fan_speaks_for_every_other(new_site: Callabl
         assert may_write(fan, "fan/anomaly/1")
 
 
-@pytest.mark.parametrize("user", ["legacy", "predictor", "monitor", "telegraf", "probe"])
+@pytest.mark.parametrize("user", ["legacy", "predictor", "monitor", "drift", "telegraf", "probe"])
 def test_without_its_deny_line_a_service_passes_for_a_fan_of_its_name(
     new_site: Callable[[], Site], user: str
 ) -> None:

@@ -36,7 +36,7 @@ def test_a_services_figures_are_stored_as_floats_under_its_name(
 ) -> None:
     site = new_site()
     configuration = CONFIGURATION.read_text().replace('interval = "5s"', 'interval = "1s"', 1)
-    urls = dict.fromkeys(["predictor", "inference", "monitor", "history"], metrics_url)
+    urls = dict.fromkeys(["predictor", "inference", "monitor", "drift", "history"], metrics_url)
     with Mosquitto(site) as broker, InfluxDB(site) as database:
         database.prepare()
         with Telegraf(broker, database, configuration=configuration, metrics_urls=urls) as telegraf:
