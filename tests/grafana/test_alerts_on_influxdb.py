@@ -13,7 +13,7 @@ from testbed.alert_rules import evaluate, rule
 from testbed.influxdb import InfluxDB, nanoseconds
 from testbed.process import REPOSITORY
 from testbed.site import Site
-from tests.grafana.plant import BROKEN, HEALTHY, SILENT
+from tests.grafana.plant import BROKEN, HEALTHY, ODD_NAME, SILENT
 
 ALARM, QUIET = rule("fanwatch-alarm-high"), rule("fanwatch-fan-silent")
 ALARMS_DOWN = rule("fanwatch-alarms-down")
