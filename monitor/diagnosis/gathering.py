@@ -14,9 +14,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from monitor.diagnosis.plant import GatheringSettings
+
 _SETTLING = 40
 """Readings of the healthy stretch after which smoothing and level have left their starting point."""
-_FEWEST_READINGS = 60
+_FIRST_LEVEL_READINGS = 60
 _FEWEST_INDEPENDENT = 2.0
 """Of a stretch that only climbs or falls there is one value, as good as two; less cannot be told from so few."""
 _MOST_WANDER = 0.99
@@ -25,38 +27,6 @@ _RESOLUTION = 1e-3
 """Of a channel that never moved: so much of its value is taken for its scatter."""
 _MOST_LOG_ODDS = 16.0
 """A float32 probability is 1 from here on."""
-
-
-@dataclass(frozen=True, slots=True)
-class GatheringSettings:
-    """How evidence is gathered; counted in readings, and in standard deviations of the healthy stretch.
-
-    Chosen on SKAB's valve1 and anomaly-free recordings at one reading a second (docs/skab.md).
-    """
-
-    healthy_readings: int = 400
-    """Readings from the start that are taken for healthy and learned from; at least 60."""
-    smoothing_readings: float = 15.0
-    """Time constant of the smoothing: a shift is seen the later, and the smaller, the longer."""
-    level_readings: float = 100.0
-    """Time constant with which the level follows: what is slower is drift and no fault."""
-    limit: float = 3.4
-    """Deviations of the smoothed healthy channel from its level within which it may stray."""
-    least_limit: float = 1.0
-    """Deviations of the unsmoothed healthy channel that are always allowed."""
-    model_limit: float = 1.25
-    """The model's log-odds may stray so many times as far as a signal."""
-    return_share: float = 0.15
-    """A channel is back when its deviation is below this share of its peak, or below its limit."""
-    off_delay_readings: int = 15
-    """The state stays at fault for so many readings after the last channel is back (ISA-18.2's off-delay)."""
-
-    def __post_init__(self) -> None:
-        if self.healthy_readings < _FEWEST_READINGS:
-            raise ValueError(
-                f"healthy_readings is {self.healthy_readings}; expected at least {_FEWEST_READINGS}: "
-                "from fewer there is nothing to learn"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +40,25 @@ class Gathered:
     """The largest deviation of any channel in units of its limit: 1 is the limit. 0 while learning."""
     channel: str | None
     """The channel of that deviation; None while learning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strayed:
+    """A channel that has left its limit."""
+
+    signal: int | None
+    """Which one; None is the model's log-odds."""
+    value: float
+    """Smoothed."""
+    level: float
+    """Its own of the last minutes before it left."""
+    limit: float
+    """How far from the level it may stray."""
+
+    @property
+    def by(self) -> float:
+        """How far it has strayed, in units of its limit."""
+        return abs(self.value - self.level) / self.limit
 
 
 @dataclass(slots=True)
@@ -141,6 +130,16 @@ class Gathering:
             score=score,
             channel=self._names[deviations.index(score)],
         )
+
+    def strayed(self) -> list[Strayed]:
+        """The channels that are outside of their limits now, the furthest first."""
+        model = len(self._channels) - 1
+        found = [
+            Strayed(None if index == model else index, channel.smooth, channel.level, channel.limit)
+            for index, channel in enumerate(self._channels)
+            if channel.strayed
+        ]
+        return sorted(found, key=lambda one: -one.by)
 
     def state(self) -> dict[str, Any]:
         """Everything that is remembered, as JSON can hold it."""
@@ -218,7 +217,7 @@ def _learned(values: Sequence[float], settings: GatheringSettings) -> _Channel:
     scatter = _deviation(values)
     if scatter <= _RESOLUTION * _RESOLUTION * abs(values[0]):  # but for rounding, it never moved
         scatter = _RESOLUTION * max(1.0, abs(values[0]))
-    first, longer = values[: _SETTLING // 2], values[:_FEWEST_READINGS]
+    first, longer = values[: _SETTLING // 2], values[:_FIRST_LEVEL_READINGS]
     smooth, level = sum(first) / len(first), sum(longer) / len(longer)
     left: list[float] = []
     for value in values:

@@ -11,11 +11,11 @@ import pytest
 from monitor.diagnosis.gathering import (
     Gathered,
     Gathering,
-    GatheringSettings,
     independent_values,
     log_odds,
     wander,
 )
+from monitor.diagnosis.plant import GatheringSettings
 
 SETTINGS = GatheringSettings(healthy_readings=400)
 WELL = 0.01
