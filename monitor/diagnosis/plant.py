@@ -4,6 +4,7 @@ Usual ranges, limits of wear, how a stop is told from a fault, what to look at, 
 the figures of the diagnosis, each with a default.
 """
 
+import math
 import tomllib
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
@@ -217,22 +218,31 @@ class HealthPlan(_Table):
 class GatheringSettings(_Table):
     """How evidence is gathered; counted in readings, and in standard deviations of the healthy stretch.
 
-    Chosen on SKAB's valve1 and anomaly-free recordings at one reading a second (docs/skab.md).
+    Chosen on SKAB's valve1 and anomaly-free recordings, 400 healthy readings at one a second (docs/skab.md). A longer
+    stretch has shown more of what the machine does when it is well: the time constants follow it.
     """
 
     healthy_readings: int = Field(
         default=400,
         description="Readings from the start that are taken for healthy and learned from; at least 60.",
     )
-    smoothing_readings: float = Field(
-        default=15.0,
+    averaged_readings: int = Field(
+        default=1,
         ge=1,
-        description="Time constant of the smoothing: a shift is seen the later, and the smaller, the longer.",
+        description="So many readings are averaged into one beforehand, and everything else here counts those: for a "
+        "machine that tells more often than its condition can change.",
     )
-    level_readings: float = Field(
-        default=100.0,
+    smoothing_readings: float | None = Field(
+        default=None,
         ge=1,
-        description="Time constant with which the level follows: what is slower is drift and no fault.",
+        description="Time constant of the smoothing: a shift is seen the later, and the smaller, the longer. If not "
+        "given, 15 for 400 healthy readings, and with the square root of their number.",
+    )
+    level_readings: float | None = Field(
+        default=None,
+        ge=1,
+        description="Time constant with which the level follows: what is slower is drift and no fault. If not given, a "
+        "quarter of the healthy readings.",
     )
     limit: float = Field(
         default=3.4,
@@ -265,6 +275,16 @@ class GatheringSettings(_Table):
                 "from fewer there is nothing to learn"
             )
         return self
+
+    @property
+    def smoothing(self) -> float:
+        """Time constant of the smoothing, in (averaged) readings."""
+        return self.smoothing_readings or max(1.0, 0.75 * math.sqrt(self.healthy_readings))
+
+    @property
+    def level(self) -> float:
+        """Time constant of the level, likewise."""
+        return self.level_readings or self.healthy_readings / 4
 
 
 class QualitySettings(_Table):
