@@ -59,13 +59,15 @@ class MadeMachine:
         """Times [n] in seconds, rows [n, k], and what is true of them."""
         chance = np.random.default_rng(seed)
         count = round(self.days * _DAY_S / self.interval_s)
-        times = np.arange(count) * self.interval_s
+        times: Rows = np.asarray(np.arange(count) * self.interval_s, np.float64)
         rows = self.healthy(count, self.interval_s, chance)
+        if fault is None:
+            return times, rows, []
         faults = []
-        for part in (_FIRST, _SECOND) if fault is not None else ():
+        for part in (_FIRST, _SECOND):
             end = round(part * count)
-            begin = end - round(fault.hours * 3600 / self.interval_s)  # type: ignore[union-attr]
-            fault.strike(rows[begin:end], chance)  # type: ignore[union-attr]
+            begin = end - round(fault.hours * 3600 / self.interval_s)
+            fault.strike(rows[begin:end], chance)
             faults.append(Fault(None, float(times[begin]), float(times[end]), float(times[end])))
         return times, rows, faults
 

@@ -47,7 +47,7 @@ class GatheredHealth:
         health = Health.FAULT if gathered.fault else Health.HEALTHY
         if health is not self.health:
             self.health = health
-            self._tell(min(at, now), values)
+            self._tell(min(at, now))
 
     def restart(self) -> None:
         """Readings that do not count have come between; the levels stay what they were."""
@@ -66,14 +66,14 @@ class GatheredHealth:
             why = "It was maintained; what is usual for it is learned anew."
             self._standing.end(FindingKind.MACHINE_FAULT, min(at, now), why)
 
-    def _tell(self, at: float, values: tuple[float, ...]) -> None:
+    def _tell(self, at: float) -> None:
         if self.health is not Health.FAULT:
             self._standing.end(FindingKind.MACHINE_FAULT, at, "Its signals are back at their usual levels.")
             return
-        strayed = self._gathering.strayed()
-        why = self._knowledge.reasons.of_strayed(strayed)
+        strayed, smoothed = self._gathering.strayed(), self._gathering.smoothed()
+        why = self._knowledge.reasons.of_strayed(strayed, smoothed)
         # Where a signal has strayed, that is the reason; the model is asked only about what it alone has seen.
-        reading = () if any(channel.signal is not None for channel in strayed) else values
+        reading = () if any(channel.signal is not None for channel in strayed) else smoothed
         self._standing.begin(FindingKind.MACHINE_FAULT, at, *why, reading=reading)
 
     def snapshot(self) -> dict[str, Any]:

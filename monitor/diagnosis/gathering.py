@@ -125,7 +125,8 @@ class Gathering:
         self._newest = _NOTHING_YET
         self._healthy: list[tuple[float, ...]] = []
         self._channels: list[_Channel] = []
-        self._quiet = self._settings.off_delay_readings + 1
+        self._off_delay = self._settings.off_delay
+        self._quiet = self._off_delay + 1
 
     def step(self, values: Sequence[float], probability: float) -> Gathered:
         """Take one reading and the model's verdict on it.
@@ -155,7 +156,7 @@ class Gathering:
         score = max(deviations)
         return Gathered(
             learning=False,
-            fault=self._quiet <= self._settings.off_delay_readings,
+            fault=self._quiet <= self._off_delay,
             score=score,
             channel=self._names[deviations.index(score)],
         )
@@ -169,6 +170,10 @@ class Gathering:
             if channel.strayed
         ]
         return sorted(found, key=lambda one: -one.by)
+
+    def smoothed(self) -> tuple[float, ...]:
+        """The signals as they are now, smoothed; none while learning."""
+        return tuple(channel.smooth for channel in self._channels[:-1])
 
     def state(self) -> dict[str, Any]:
         """Everything that is remembered, as JSON can hold it."""
@@ -265,7 +270,7 @@ def _learned(values: Sequence[float], settings: GatheringSettings) -> _Channel:
     independent = max(_FEWEST_INDEPENDENT, independent_values(settled))
     strays = math.sqrt(sum(value * value for value in settled) / len(settled))
     tolerance = (1 + 2 / independent) / (1 - wander(values) ** 2)
-    limit = max(settings.limit * strays * tolerance, settings.least_limit * scatter)
+    limit = max(settings.most_deviations * strays * tolerance, settings.least_limit * scatter)
     return _Channel(limit=limit, smooth=smooth, level=level)
 
 

@@ -215,6 +215,12 @@ class HealthPlan(_Table):
     )
 
 
+_SMOOTHING_FACTOR = 0.75
+_LIMIT = 3.4
+_VALUES = 400 / 15
+"""Smoothed values in the stretch that the limit was chosen on."""
+
+
 class GatheringSettings(_Table):
     """How evidence is gathered; counted in readings, and in standard deviations of the healthy stretch.
 
@@ -244,10 +250,11 @@ class GatheringSettings(_Table):
         description="Time constant with which the level follows: what is slower is drift and no fault. If not given, a "
         "quarter of the healthy readings.",
     )
-    limit: float = Field(
-        default=3.4,
+    limit: float | None = Field(
+        default=None,
         gt=0,
-        description="Deviations of the smoothed healthy channel from its level within which it may stray.",
+        description="Deviations of the smoothed healthy channel from its level within which it may stray. If not "
+        "given, 3.4 for 400 healthy readings, and more for a longer stretch as the largest of more values is larger.",
     )
     least_limit: float = Field(
         default=1.0, gt=0, description="Deviations of the unsmoothed healthy channel that are always allowed."
@@ -261,10 +268,11 @@ class GatheringSettings(_Table):
         lt=1,
         description="A channel is back when its deviation is below this share of its peak, or below its limit.",
     )
-    off_delay_readings: int = Field(
-        default=15,
+    off_delay_readings: int | None = Field(
+        default=None,
         ge=0,
-        description="The fault stays for so many readings after the last channel is back (ISA-18.2's off-delay).",
+        description="The fault stays for so many readings after the last channel is back (ISA-18.2's off-delay). If "
+        "not given, as many as the smoothing's time constant.",
     )
 
     @model_validator(mode="after")
@@ -279,12 +287,25 @@ class GatheringSettings(_Table):
     @property
     def smoothing(self) -> float:
         """Time constant of the smoothing, in (averaged) readings."""
-        return self.smoothing_readings or max(1.0, 0.75 * math.sqrt(self.healthy_readings))
+        return self.smoothing_readings or max(1.0, _SMOOTHING_FACTOR * math.sqrt(self.healthy_readings))
 
     @property
     def level(self) -> float:
         """Time constant of the level, likewise."""
         return self.level_readings or self.healthy_readings / 4
+
+    @property
+    def most_deviations(self) -> float:
+        """The limit; grows as the largest of N independent normal values, sqrt(2 ln N), N smoothed ones a stretch."""
+        if self.limit is not None:
+            return self.limit
+        values = max(2.0, self.healthy_readings / (_SMOOTHING_FACTOR * math.sqrt(self.healthy_readings)))
+        return _LIMIT * math.sqrt(math.log(values) / math.log(_VALUES))
+
+    @property
+    def off_delay(self) -> int:
+        """So many (averaged) readings."""
+        return round(self.smoothing) if self.off_delay_readings is None else self.off_delay_readings
 
 
 class QualitySettings(_Table):

@@ -44,10 +44,13 @@ class Reasons:
         told = " and ".join(self._told(part) for part in named[:_MOST_NAMED])
         return f"{_capital(told)}: look at {look_at}.", look_at, tuple(parts[:_MOST_CONTRIBUTIONS])
 
-    def of_strayed(self, strayed: Sequence[Strayed]) -> tuple[str, str, tuple[Contribution, ...]]:
+    def of_strayed(
+        self, strayed: Sequence[Strayed], smoothed: Sequence[float]
+    ) -> tuple[str, str, tuple[Contribution, ...]]:
         """Why gathered evidence says fault, in the same form: which signals have left their own level of late.
 
-        What is usual is here what is usual for this machine now, its level and how far it may stray from it.
+        What is usual is here what is usual for this machine now, its level and how far it may stray from it. Where the
+        model alone has strayed, the smoothed signals [k] are explained as a reading is.
         """
         named = [(one.signal, one) for one in strayed if one.signal is not None]
         whole = sum(one.by for _, one in named)
@@ -62,6 +65,8 @@ class Reasons:
             )
             for index, one in named
         ]
+        if not parts and any(map(excess, smoothed, self._plans)):
+            return self.of_fault(smoothed)
         look_at = self._look_at(parts)
         if not parts:
             return f"{_TOGETHER_UNUSUAL}: look at {look_at}.", look_at, ()

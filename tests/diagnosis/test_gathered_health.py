@@ -90,7 +90,7 @@ def test_a_shift_is_a_fault_that_names_its_signal_and_ends_with_it() -> None:
     assert fault.reading == ()
 
 
-def test_what_only_the_model_sees_is_a_fault_too_and_its_reading_goes_to_the_model_to_be_explained() -> None:
+def test_what_only_the_model_sees_is_a_fault_too_and_its_signals_go_to_the_model_to_be_explained() -> None:
     machine = Machine()
     rows = readings(drop=0.0)
     machine.tell_all(rows[:BEGIN]).tell_all(rows[BEGIN:], start=BEGIN, probability=0.9)
@@ -99,7 +99,20 @@ def test_what_only_the_model_sees_is_a_fault_too_and_its_reading_goes_to_the_mod
         "Each signal is near its level, but the model finds them unusual together: look at the machine."
     )
     assert fault.contributions == ()
-    assert fault.reading == tuple(rows[round(machine.at(fault))])
+    assert fault.reading == pytest.approx((100, 20), abs=1)
+
+
+def test_where_the_model_alone_has_strayed_and_a_signal_is_out_of_its_usual_range_that_is_the_reason() -> (
+    None
+):
+    plant = PLANT | {"signals": {"flow": {"usual": [90, 99]}, "power": {"usual": [10, 30]}}}
+    machine = Machine(plant)
+    rows = readings(drop=0.0)
+    machine.tell_all(rows[:BEGIN]).tell_all(rows[BEGIN:], start=BEGIN, probability=0.9)
+    [fault] = machine.found
+    assert fault.why.startswith("Flow 100")
+    assert fault.why.endswith("(usual 90 to 99): look at the machine.")
+    assert fault.reading != ()
 
 
 def test_while_it_learns_the_health_is_unknown() -> None:

@@ -142,10 +142,15 @@ def test_independent_values_are_those_of_theory_for_a_first_order_process() -> N
 
 def test_the_time_constants_follow_the_healthy_stretch_unless_they_are_given() -> None:
     short, long = GatheringSettings(), GatheringSettings(healthy_readings=6400)
-    assert (short.smoothing, short.level) == (15, 100)
-    assert (long.smoothing, long.level) == (60, 1600)
-    given = GatheringSettings(healthy_readings=6400, smoothing_readings=6, level_readings=50)
-    assert (given.smoothing, given.level) == (6, 50)
+    assert (short.smoothing, short.level, short.off_delay) == (15, 100, 15)
+    assert (long.smoothing, long.level, long.off_delay) == (60, 1600, 60)
+    given = GatheringSettings(
+        healthy_readings=6400, smoothing_readings=6, level_readings=50, off_delay_readings=0
+    )
+    assert (given.smoothing, given.level, given.off_delay) == (6, 50, 0)
+    assert short.most_deviations == 3.4
+    assert long.most_deviations == pytest.approx(4.06, abs=0.01)
+    assert GatheringSettings(healthy_readings=6400, limit=3).most_deviations == 3
 
 
 def test_averaged_readings_are_weighed_as_one() -> None:
@@ -201,7 +206,7 @@ def reference(rows: Values) -> npt.NDArray[np.bool_]:
         wandering = min(0.99, moving.std() / scatter[k])
         rms = math.sqrt(np.mean(left[:, k] ** 2))
         limits[k] = max(
-            s.limit * rms * (1 + 2 / independent) / (1 - wandering**2), s.least_limit * scatter[k]
+            s.most_deviations * rms * (1 + 2 / independent) / (1 - wandering**2), s.least_limit * scatter[k]
         )
     limits[-1] *= s.model_limit
     now, usual = smooth[-1].copy(), level[-1].copy()
@@ -222,7 +227,7 @@ def reference(rows: Values) -> npt.NDArray[np.bool_]:
         usual = np.where(strayed, usual, usual + (now - usual) / s.level)
         called[row] = strayed.any()
     held = called.copy()
-    for delay in range(1, s.off_delay_readings + 1):
+    for delay in range(1, s.off_delay + 1):
         held[delay:] |= called[:-delay]
     return held
 
