@@ -1,6 +1,7 @@
 """The commands that measure how good the diagnosis is on simulated machines: `make studies` writes docs/studies."""
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -114,7 +115,7 @@ def backtest(
 
     seeds = range(UNLABELLED_SEEDS.start, UNLABELLED_SEEDS.start + recordings)
     whole = recordings * sum(1 + len(machine.faults) for machine in MACHINES)
-    with tqdm(total=whole, desc="recordings", unit="file") as bar:
+    with tqdm(total=whole, desc="recordings", unit="file", disable=not sys.stderr.isatty()) as bar:
         results = study_unlabelled(seeds, progress=bar.update)
     _write(out, "backtest.json", [asdict(result) for result in results])
 

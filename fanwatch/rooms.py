@@ -48,7 +48,7 @@ COMMANDS: dict[str, RoomCommand] = {
         "evaluation.studies", "evaluation", "Judge the back-test by made machines without labels."
     ),
     "backtest": RoomCommand(
-        "evaluation.command", "evaluation", "Say what would have alarmed on stored data, and how early."
+        "evaluation.command", "evaluation", "Say what would have alarmed on stored data."
     ),
     "alarms": RoomCommand(
         "monitor.alarms.command", "monitor", "Say how good the alarms are, or export their labels."
