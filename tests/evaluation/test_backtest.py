@@ -61,6 +61,9 @@ def test_one_temperature_without_labels_needs_a_configuration_and_nothing_else(t
         assert alarm["signals"] == "temperature"
         assert alarm["why"].startswith("Temperature ")
     assert len(alarms) == 2
+    gathering = summary_in(tmp_path / "out")["gathering"]
+    assert (gathering["healthy_readings"], gathering["averaged_readings"]) == (2592, 1)
+    assert gathering["level_readings"] == 648
     assert (tmp_path / "out/alarms.png").stat().st_size > 10_000
 
 
