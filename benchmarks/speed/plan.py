@@ -216,7 +216,7 @@ def monitor(plan: Plan) -> Iterator[Sample]:
     chosen = {name: start for name, start in plan.starts().items() if name in (RELAY, THIS_PROJECT)}
     for number in range(1, plan.rounds + 1):
         plan.say(f"round {number} of {plan.rounds}: the monitor's core")
-        for fans, figures in monitoring.core().items():
+        for fans, figures in monitoring.core(10 * plan.count).items():
             yield Sample("monitor core", MONITOR, number, {"fans": fans}, figures)
         for name, start in chosen.items():
             plan.say(f"round {number} of {plan.rounds}: {name}")

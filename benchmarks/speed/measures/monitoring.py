@@ -66,14 +66,17 @@ def monitor(mosquitto: Mosquitto, name: str, state: Path) -> Iterator[tuple[Cont
         yield Contestant(name, {"monitor": server}), server
 
 
-def core() -> dict[int, dict[str, float]]:
+def core(readings: int) -> dict[int, dict[str, float]]:
     """CPU time of the pure core for a reading, microseconds, by number of fans; in a process of its own.
+
+    Args:
+        readings: How many are told to each fleet.
 
     Raises:
         BenchmarkError: It failed.
     """
     run = subprocess.run(
-        [sys.executable, "-m", "evaluation.diagnosis_cost"],
+        [sys.executable, "-m", "evaluation.diagnosis_cost", str(readings)],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
