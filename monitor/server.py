@@ -55,9 +55,6 @@ class Monitor:
         self.fleet = Fleet(
             clock,
             FleetLimits(
-                silent_after_s=settings.silent_after_s,
-                deciding_verdicts=settings.deciding_verdicts,
-                fault_verdicts=settings.fault_verdicts,
                 forget_after_s=settings.forget_after_s,
                 window_points=settings.window_points,
                 max_devices=settings.max_devices,
@@ -81,7 +78,7 @@ class Monitor:
             make_diagnosis=lambda held: Diagnosis(held, knowledge, naive_time_zone=settings.naive_time_zone),
             remembered=settings.receive_maximum,
             explainer=self.explainer,
-            on_failure=_end_process,
+            board=self.fleet,
         )
         self.accounts = Accounts(
             login.account_file,
@@ -114,7 +111,7 @@ class Monitor:
         self.subscriber.start()
         self.alarms.start()
         self.explainer.start()
-        self.watch.start()
+        self.watch.start(_end_process)
 
     def stop(self) -> None:
         """Leave the broker in good order."""

@@ -6,9 +6,17 @@ from pathlib import Path
 
 import psutil
 
+from monitor.diagnosis.plant import DEFAULT_PLANT
 from testbed.mosquitto import Mosquitto
 from testbed.ports import free_port
 from testbed.process import REPOSITORY, ServerProcess
+
+
+def plant_file(folder: Path, *, silent_after_s: float) -> str:
+    """The plant's file with another patience; an hour of it calls nobody silent, however slow the machine."""
+    file = folder / "plant.toml"
+    file.write_text(f"{DEFAULT_PLANT.read_text()}\n[quality]\nsilent_after_s = {silent_after_s}\n")
+    return str(file)
 
 
 class MonitorProcess(ServerProcess):

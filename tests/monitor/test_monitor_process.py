@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,8 @@ from contract.status import ServiceStatus
 from testbed.mosquitto import Mosquitto
 from testbed.site import Site
 from testbed.waiting import wait_until
-from tests.monitor.made_verdicts import rejection, verdict
+from tests.monitor.made_verdicts import lively, rejection, verdict
 from tests.monitor.monitor_process import MonitorProcess
-from tests.monitor.still_clock import StillClock
 
 pytestmark = pytest.mark.usefixtures("mosquitto")
 
@@ -47,14 +47,40 @@ def wait_fan(
 
 
 def test_verdicts_of_both_generations_reach_the_page(monitor: MonitorProcess, mosquitto: Mosquitto) -> None:
-    at = StillClock().now()
+    at = time.time() - 20
     with mosquitto.connect("predictor") as predictor:
-        predictor.publish("fan/anomaly/page-1", verdict("page-1", at=at, seq=1, fault=1).to_json())
-        predictor.publish("fan/anomaly", verdict("page-2", at=at).to_json())
+        for number in range(10):
+            for said in (
+                verdict("page-1", at=at + number, seq=number, fault=1, signals=lively(1, number)),
+                verdict("page-2", at=at + number, signals=lively(0, number)),
+            ):
+                predictor.publish(
+                    f"fan/anomaly/{said.device_id}" if said.seq else "fan/anomaly", said.to_json()
+                )
         predictor.publish("fan/rejected", rejection("page-3").to_json())
-    assert wait_fan(monitor, "page-1", lambda _: True)["state"] == "fault"
-    assert wait_fan(monitor, "page-2", lambda _: True)["state"] == "healthy"
-    assert wait_fan(monitor, "page-3", lambda _: True)["rejected"] == 1
+    wait_fan(monitor, "page-1", lambda found: bool(found["state"] == "fault"))
+    wait_fan(monitor, "page-2", lambda found: bool(found["state"] == "healthy"))
+    wait_fan(monitor, "page-3", lambda found: bool(found["state"] == "unknown" and found["refused"]))
+
+
+def test_a_killed_monitor_shows_the_state_of_every_fan_again_before_one_of_them_speaks(
+    new_site: Callable[[], Site], tmp_path: Path
+) -> None:
+    with Mosquitto(new_site()) as broker, MonitorProcess(tmp_path / "monitor", broker) as monitor:
+        at = time.time() - 20
+        with broker.connect("predictor") as predictor:
+            for number in range(10):
+                broken = verdict("5", at=at + number, seq=number, fault=1, signals=lively(1, number))
+                well = verdict("6", at=at + number, seq=number, signals=lively(0, number))
+                predictor.publish("fan/anomaly/5", broken.to_json())
+                predictor.publish("fan/anomaly/6", well.to_json())
+        wait_fan(monitor, "5", lambda found: bool(found["state"] == "fault"))
+        wait_fan(monitor, "6", lambda found: bool(found["state"] == "healthy"))
+        monitor.kill()
+        monitor.start()
+        five = wait_fan(monitor, "5", lambda found: bool(found["state"] == "fault"))
+        assert (five["since"], five["contact_age_s"], five["points"]) == (None, None, [])
+        assert wait_fan(monitor, "6", lambda _: True)["state"] == "healthy"
 
 
 @pytest.mark.parametrize(
@@ -203,7 +229,7 @@ def test_a_port_that_is_taken_is_said_clearly(
 
 
 def test_a_wrong_setting_is_named_and_nothing_starts(tmp_path: Path, mosquitto: Mosquitto) -> None:
-    process = MonitorProcess(tmp_path, mosquitto, FANWATCH_SILENT_AFTER_S="soon")
+    process = MonitorProcess(tmp_path, mosquitto, FANWATCH_FORGET_AFTER_S="soon")
     process.start(wait=False)
     assert process.wait_ended(30) == 2
-    assert json.loads(process.log())["wrong"][0]["setting"] == "silent_after_s"
+    assert json.loads(process.log())["wrong"][0]["setting"] == "forget_after_s"

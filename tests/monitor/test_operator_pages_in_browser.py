@@ -11,13 +11,12 @@ import requests
 from playwright.sync_api import Browser, Page, expect
 
 from contract.alarm import Alarm
-from monitor.diagnosis.plant import DEFAULT_PLANT
 from testbed.mosquitto import Connection, Mosquitto
 from testbed.site import Site
 from tests.browser.accessibility import TOO_SMALL, violations
 from tests.browser.watched_page import watched_page
 from tests.monitor.made_verdicts import verdict
-from tests.monitor.monitor_process import MonitorProcess
+from tests.monitor.monitor_process import MonitorProcess, plant_file
 
 Scheme = Literal["light", "dark"]
 ACCOUNT = "operator"
@@ -70,16 +69,12 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
 
 @pytest.fixture
 def plant(broker: Mosquitto, tmp_path: Path) -> Iterator[Plant]:
-    # Nobody is called silent however slow the machine that runs the test.
-    plant_file = tmp_path / "plant.toml"
-    plant_file.write_text(DEFAULT_PLANT.read_text() + "\n[quality]\nsilent_after_s = 3600\n")
     with (
         MonitorProcess(
             tmp_path,
             broker,
             FANWATCH_PUBLIC_VIEW="false",
-            FANWATCH_SILENT_AFTER_S="600",
-            FANWATCH_PLANT_FILE=str(plant_file),
+            FANWATCH_PLANT_FILE=plant_file(tmp_path, silent_after_s=3600),
             FANWATCH_ALARM_RULES='{"machine_fault": {"on_delay_s": 0}, "wear": {"on_delay_s": 0}}',
         ) as monitor,
         broker.connect("predictor") as predictor,
