@@ -10,7 +10,10 @@ from typing import Any, Self
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
+from contract.alarm import AlarmState
 from contract.topics import Topics
+from monitor.alarms.database import AlarmDatabase
+from monitor.alarms.notifier import Notifier
 from monitor.alarms.service import AlarmService
 from monitor.alarms.settings import AlarmSettings
 from monitor.clock import Clock
@@ -98,6 +101,7 @@ class Monitor:
                 clock=clock,
                 operators=all_settings.alarms.alarm_operators,
                 stalled=self.watch.complaint,
+                unattended=self.alarms.complaint,
             ),
         )
 
@@ -122,6 +126,24 @@ class Monitor:
         self.signatures.stop()
         self.scoring.close()
         self.accounts.close()
+
+
+def try_out(all_settings: AllSettings, clock: Clock) -> None:
+    """Open what a worker will need, so that what is wrong is one sentence, and not a worker that ends with a trace.
+
+    Raises:
+        PlantError: The plant's file cannot be read, or does not say what it should.
+        StoreError: The alarms' file cannot be used.
+        AccountsUnusableError: The accounts' file cannot be used.
+        BadDestination: A notification URL is not understood.
+    """
+    Plant.read(all_settings.monitor.plant_file)
+    # Closed again before the worker is forked: SQLite does not bear a connection that two processes share.
+    with AlarmDatabase(all_settings.alarms.alarm_file) as database, database.transaction():
+        pass
+    Accounts(all_settings.login.account_file, clock).close()
+    for place, url in enumerate(all_settings.alarms.destinations(), start=1):
+        Notifier(url, place, lambda _: AlarmState.NORMAL)
 
 
 def _end_process() -> None:

@@ -61,6 +61,8 @@ class Parts:
     operators: int
     stalled: Callable[[], str | None] = lambda: None
     """Why verdicts do not become alarms, if they do not."""
+    unattended: Callable[[], str | None] = lambda: None
+    """Why alarms do not get on or do not go out, if they do not."""
 
 
 def create_app(settings: MonitorSettings, login: LoginSettings, parts: Parts) -> Flask:
@@ -152,7 +154,7 @@ def create_app(settings: MonitorSettings, login: LoginSettings, parts: Parts) ->
 
     @app.get("/health")
     def health() -> Answer:
-        complaint = subscriber.complaint() or parts.stalled()
+        complaint = subscriber.complaint() or parts.stalled() or parts.unattended()
         return jsonify(complaint=complaint), 200 if complaint is None else 503
 
     @app.get("/metrics")

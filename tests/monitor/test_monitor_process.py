@@ -3,8 +3,10 @@
 import json
 import shutil
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -233,3 +235,88 @@ def test_a_wrong_setting_is_named_and_nothing_starts(tmp_path: Path, mosquitto: 
     process.start(wait=False)
     assert process.wait_ended(30) == 2
     assert json.loads(process.log())["wrong"][0]["setting"] == "forget_after_s"
+
+
+def not_started(process: MonitorProcess) -> str:
+    """The one line that a monitor says which does not start."""
+    process.start(wait=False)
+    assert process.wait_ended(30) == 2
+    [line] = process.log().splitlines()
+    said = json.loads(line)
+    assert said["event"] == "not_started"
+    return str(said["why"])
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[mode\n", "cannot be read"),
+        (
+            '[mode]\nsignal = "speed"\nstopped_below = 1\nrunning_above = 2\n',
+            "'speed' is not one of the signals",
+        ),
+        ("[evidence]\nfalse_fault_rat = 0.1\n", "evidence.false_fault_rat: Extra inputs are not permitted"),
+    ],
+)
+def test_a_wrong_plant_file_stops_the_start_with_one_sentence(
+    tmp_path: Path, mosquitto: Mosquitto, text: str, why: str
+) -> None:
+    file = tmp_path / "plant.toml"
+    file.write_text(text)
+    said = not_started(MonitorProcess(tmp_path, mosquitto, FANWATCH_PLANT_FILE=str(file)))
+    assert str(file) in said
+    assert why in said
+
+
+@pytest.mark.parametrize("which", ["ALARM", "ACCOUNT"])
+@pytest.mark.parametrize("what", ["a folder", "another file", "of a newer version", "in no folder"])
+def test_a_file_of_its_own_that_cannot_be_used_stops_the_start_with_one_sentence(
+    tmp_path: Path, mosquitto: Mosquitto, which: str, what: str
+) -> None:
+    file = tmp_path / "kept.sqlite3"
+    if what == "a folder":
+        file.mkdir()
+    elif what == "another file":
+        file.write_text("this is no database, and it is longer than the header of one " * 20)
+    elif what == "of a newer version":
+        with closing(sqlite3.connect(file)) as database:
+            database.execute("PRAGMA user_version = 99")
+    else:
+        (tmp_path / "file").write_text("")
+        file = tmp_path / "file" / "kept.sqlite3"
+    said = not_started(MonitorProcess(tmp_path, mosquitto, **{f"FANWATCH_{which}_FILE": str(file)}))
+    assert said.startswith(f"the {which.lower()}s' file {file} ")
+    assert what != "of a newer version" or "newer Fanwatch" in said
+
+
+def test_a_notification_url_that_nobody_understands_is_named_by_its_place_and_never_by_its_text(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    process = MonitorProcess(
+        tmp_path, mosquitto, FANWATCH_NOTIFY_URLS="json://127.0.0.1/one carrier-pigeon://user:hunter2222@roof"
+    )
+    said = not_started(process)
+    assert said.startswith("notification URL number 2: not understood. Expected one of apprise's")
+    assert "hunter2222" not in process.log()
+
+
+def test_an_error_of_our_own_is_logged_without_what_the_variables_held(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    with MonitorProcess(tmp_path, mosquitto, FANWATCH_CLIENT_ID="monitor-error") as monitor:
+        session = requests.Session()
+        form = session.get(f"{monitor.url}/login", timeout=5).text
+        token = form.split('name="csrf_token" value="')[1].split('"')[0]
+        with closing(sqlite3.connect(tmp_path / "accounts.sqlite3")) as database:
+            database.execute("DROP TABLE session")
+            database.execute("DROP TABLE account")
+        answer = session.post(
+            f"{monitor.url}/login",
+            data={"csrf_token": token, "name": "operator", "password": "a secret that nobody may read"},
+            headers={"Origin": monitor.url},
+            timeout=10,
+        )
+        assert answer.status_code == 500
+        wait_until(lambda: "no such table" in monitor.log(), within_s=5, what="the error in the log")
+        assert "a secret that nobody may read" not in monitor.log()
+        assert "frames" in monitor.log()
