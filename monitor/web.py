@@ -61,8 +61,6 @@ class Parts:
     operators: int
     stalled: Callable[[], str | None] = lambda: None
     """Why verdicts do not become alarms, if they do not."""
-    unattended: Callable[[], str | None] = lambda: None
-    """Why alarms do not get on or do not go out, if they do not."""
 
 
 def create_app(settings: MonitorSettings, login: LoginSettings, parts: Parts) -> Flask:
@@ -105,7 +103,7 @@ def create_app(settings: MonitorSettings, login: LoginSettings, parts: Parts) ->
                 view,
                 epoch=epoch,
                 broker_trouble=subscriber.trouble,
-                diagnosis_trouble=parts.stalled(),
+                monitor_trouble=parts.stalled(),
                 signature=signatures.signature,
             )
         )
@@ -154,7 +152,7 @@ def create_app(settings: MonitorSettings, login: LoginSettings, parts: Parts) ->
 
     @app.get("/health")
     def health() -> Answer:
-        complaint = subscriber.complaint() or parts.stalled() or parts.unattended()
+        complaint = subscriber.complaint() or parts.stalled()
         return jsonify(complaint=complaint), 200 if complaint is None else 503
 
     @app.get("/metrics")

@@ -13,7 +13,7 @@ def fleet_body(
     *,
     epoch: str,
     broker_trouble: str | None,
-    diagnosis_trouble: str | None,
+    monitor_trouble: str | None,
     signature: ModelSignature | None,
 ) -> dict[str, Any]:
     """The answer to GET /api/fans and /api/fans/<id>; times are milliseconds since 1970 UTC."""
@@ -23,7 +23,7 @@ def fleet_body(
         "total": view.total,
         "counts": {state.value: count for state, count in view.counts.items()},
         "broker_trouble": broker_trouble,
-        "diagnosis_trouble": diagnosis_trouble,
+        "monitor_trouble": monitor_trouble,
         "services": view.services,
         "losses": _losses_body(view.losses),
         "signature": None if signature is None else signature.model_dump(include={"signals", "threshold"}),
