@@ -136,6 +136,10 @@ def test_an_alarm_is_acknowledged_shelved_and_closed_with_a_name(browser: Browse
         dialog.get_by_label("Note").fill("the <b>belt</b> was torn")
         dialog.get_by_role("button", name="Close the alarm").click()
         expect(page.locator("#order-note")).to_have_text("Machine fault, Fan 5: closed.")
+        # It is still there, because its cause is; and says what was found.
+        card = page.locator("#answered .alarm")
+        expect(card).to_contain_text("Closed as real by operator; it leaves the list when its cause is gone.")
+        expect(card.get_by_role("button", name="Correct: Machine fault, Fan 5")).to_be_visible()
 
         page.get_by_role("link", name="History").click()
         row = page.locator("tbody tr")
@@ -151,6 +155,9 @@ def test_an_alarm_is_acknowledged_shelved_and_closed_with_a_name(browser: Browse
         expect(page.locator("tbody tr td:nth-child(3)")).to_have_text(
             ["Close", "Close", "Unshelve", "Shelve", "Acknowledge", "Sign in"]
         )
+        acknowledged, shelved = (page.locator("tbody tr").nth(number) for number in (4, 3))
+        expect(acknowledged).to_contain_text("Machine fault, Fan 5 (alarm 1)")
+        expect(shelved.locator("td").last).to_have_text(re.compile(r"^until (\d+ \w+, )?\d\d:\d\d:\d\d$"))
         page.get_by_role("link", name="Quality").click()
         expect(page.locator(".verdict")).to_contain_text("1 alarm called for one operator")
         expect(page.get_by_role("row", name="Closed as planned")).to_contain_text("1")

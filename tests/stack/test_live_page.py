@@ -117,7 +117,7 @@ def test_breaking_fan_5_turns_its_tile_within_five_seconds_and_mending_it_turns_
                 headers={"Origin": live_page.url},
                 timeout=5,
             ).raise_for_status()
-            state(page, "3", "Silent", 30_000)
+            state(page, "3", "Silent", 45_000)
         wait_points(live_page, "5", 40)
         page.get_by_role("button", name="Break Fan 5").click()
         state(page, "5", "Fault", within_ms=5000)

@@ -17,8 +17,8 @@ const CALM = new Set(["maintenance", "stopped", "healthy"]);
 const LAST = 3;
 
 /** What is the matter besides what the state says, as words: a machine at fault may be silent too. */
-export function others({ state, standing }) {
-  return standing.filter((kind) => kind !== NAMED[state]).map(kindWord);
+export function others({ state, standing, alarm }) {
+  return standing.filter((kind) => kind !== NAMED[state] && kind !== alarm?.kind).map(kindWord);
 }
 
 const NAMED = { fault: "machine_fault", silent: "silence", wearing: "wear" };

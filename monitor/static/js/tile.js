@@ -63,6 +63,7 @@ export class Tile {
       this.#parts.pill.dataset.state = state;
       this.#parts.pill.replaceChildren(icon(state), STATES[state].word);
     }
+    this.alarmed();
     this.draw();
   }
 
@@ -70,15 +71,23 @@ export class Tile {
   alarmed() {
     const { alarm, left } = this.#machine;
     const { alarm: box, alarmIcon, alarmKind, alarmLeft, alarmWhy } = this.#parts;
+    this.#dirty = true; // the notes leave out what the alarm says
     box.hidden = alarm === null;
     if (alarm === null) return;
     const answered = !UNANSWERED.has(alarm.state);
     setData(box, "priority", alarm.priority);
     setData(box, "answered", String(answered));
     alarmIcon.firstChild.setAttribute("href", `#icon-${alarm.priority}`);
-    setText(alarmKind, `${kindWord(alarm.kind)}${answered ? `, acknowledged${alarm.acknowledged_by ? ` by ${alarm.acknowledged_by}` : ""}` : ""}`);
+    const by = answered ? `, acknowledged${alarm.acknowledged_by ? ` by ${alarm.acknowledged_by}` : ""}` : "";
+    setText(alarmKind, `${kindWord(alarm.kind)}${by}${this.#clearing() ? ", cause gone" : ""}`);
     setText(alarmLeft, left ? `${left.words} left` : "");
     setText(alarmWhy, alarm.why);
+  }
+
+  /** The alarm is still there because its cause may come back any moment, or because nobody has answered it. */
+  #clearing() {
+    const { alarm, standing } = this.#machine;
+    return !standing.includes(alarm.kind);
   }
 
   /** A second has passed. */
