@@ -98,12 +98,11 @@ function draw() {
 }
 
 /** The machine's alarms, their reasons and its history, whenever they are others. */
-function takeAlarms(all, timeLeft) {
+function takeAlarms(all, timeLeft, _changed, ordered) {
   const mine = all.filter((alarm) => alarm.device === id);
   const now = JSON.stringify(mine);
   const changed = now !== toldAlarms;
   if (changed && isAimed() && toldAlarms !== null && !ordered) return; // not under a finger
-  ordered = false;
   toldAlarms = now;
   find("alarms").hidden = mine.length === 0 && find("order-note").textContent === "";
   alarmList.show(mine, timeLeft);
@@ -117,9 +116,7 @@ function takeAlarms(all, timeLeft) {
   showPast(id).catch(() => {}); // the bar tells when the monitor is away
 }
 
-let ordered = false;
 document.addEventListener("ordered", ({ detail }) => {
-  ordered = true;
   if (detail.action === "close") showPast(id).catch(() => {}); // a label is no change of the alarm
 });
 
