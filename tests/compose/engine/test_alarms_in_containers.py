@@ -1,6 +1,7 @@
 """The operator's page on the shipped stack: the first sign-in, and that alarms and accounts outlive every container."""
 
 import json
+import os
 import re
 import subprocess
 import threading
@@ -189,6 +190,65 @@ def test_an_acknowledged_alarm_an_account_and_a_session_outlive_a_kill_and_a_new
         assert (found["id"], found["acknowledged_by"]) == (alarm["id"], "kim")
         assert found["raised"] == alarm["raised"]
     assert Operator("kim", password).status == 200
+
+
+_RECEIVER = """
+import http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        print("CALL", self.rfile.read(int(self.headers["Content-Length"])).decode(), flush=True)
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *arguments):
+        pass
+http.server.HTTPServer(("", 8099), Handler).serve_forever()
+"""
+
+
+def test_people_are_called_at_the_address_that_was_kept_for_the_monitor_and_the_plants_file_is_the_sites(
+    stack: Stack, fans: Connection
+) -> None:
+    receiver = f"{PROJECT}-receiver"
+    docker("rm", "--force", receiver, check=False)
+    server = ("python:3.13-slim", "python", "-c", _RECEIVER)
+    docker("run", "--detach", "--rm", "--name", receiver, "--network", f"{PROJECT}_front", *server)
+    try:
+        assert _keep("notify-urls", f"json://{receiver}:8099/") == "notify-urls is kept; restart monitor\n"
+        stack.compose("restart", "monitor")
+        broken(fans, "compose-calls")
+        wait_faults("compose-calls")
+        wait_until(
+            lambda: "compose-calls" in docker("logs", receiver).stdout, within_s=60, what="a call to people"
+        )
+    finally:
+        _keep("notify-urls", "")
+        docker("rm", "--force", receiver, check=False)
+        stack.compose("up", "--detach", "--wait", "--no-deps", "--force-recreate", "monitor")
+    inside = stack.execute("monitor", "sh", "-c", "cat $FANWATCH_PLANT_FILE").stdout
+    assert inside == (ROOT / "monitor" / "plant.toml").read_text()
+
+
+def _keep(name: str, content: str) -> str:
+    kept = subprocess.run(
+        ["docker", "compose", "-p", PROJECT, "run", "--rm", "--no-deps", "-T", "setup", "keep", name],
+        input=content,
+        cwd=ROOT,
+        env=os.environ | {"FANWATCH_BIND": BIND},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert kept.returncode == 0, kept.stderr
+    return kept.stdout
+
+
+def test_the_report_and_the_labels_can_be_had_of_the_running_monitor(stack: Stack) -> None:
+    command = ("monitor", "python", "-m", "monitor.alarms")
+    report = json.loads(stack.execute(*command, "report", "--json").stdout)
+    assert report["alarms"] >= 1
+    labels = stack.execute(*command, "labels", "--out", "-").stdout
+    assert labels.startswith("deviceID,from,to,label,kind,faulty")
 
 
 def test_a_monitor_that_is_killed_while_fans_break_raises_the_alarm_of_each(
