@@ -31,6 +31,7 @@ from monitor.findings import Finding, FindingKind
 from monitor.intake import EntryKind, IntakeLog, Step
 from monitor.prognosis import Prognosis
 from monitor.resumption import resume
+from monitor.silences import Silences
 from monitor.subscriber import Arrived
 
 _LOG = structlog.get_logger()
@@ -48,6 +49,10 @@ class Inbox(Protocol):
     @property
     def listening_since(self) -> int | None:
         """Numbers the subscription that stands; None while there is none."""
+
+    @property
+    def offline(self) -> frozenset[str]:
+        """Services whose last status is offline."""
 
     def take(self, most: int, timeout_s: float) -> list[Arrived]:
         """Wait for messages."""
@@ -98,13 +103,13 @@ class ConditionWatch:
         self._clock = clock
         self._held = HeldClock(clock)
         self._diagnosis = make_diagnosis(self._held)
+        self._silences = Silences(self._diagnosis, self._held, knowledge.plant.quality.silent_after_s)
         self._log = IntakeLog(remembered)
         self._explainer = explainer
         self._board = board
         self._on_failure: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._trends: dict[str, tuple[float, TimeLeft | None]] = {}
-        self._listening: int | None = None
         self._stopped: set[str] = set()
         """Machines that stand still, as the desk was told."""
         self._maintenance: tuple[bool, ...] = ()
@@ -202,7 +207,7 @@ class ConditionWatch:
             for each in arrived:
                 if each.content is not None and not self._log.has(each.body):
                     self._take(each, now, findings)
-            findings.extend(self._silences(now))
+            findings.extend(self._look_for_silences(now, arrived))
             findings.extend(self._amendments())
             modes, conditions = self._judge(self._touched(arrived, findings, now), now)
             step = self._log.step(self._state_of)
@@ -256,16 +261,16 @@ class ConditionWatch:
                 modes.append(ModeChange(device_id, stopped, datetime.fromtimestamp(now, UTC)))
         return modes, conditions
 
-    def _silences(self, now: float) -> Sequence[Finding]:
-        """Who is silent? While we are deaf nobody is; afterwards everybody has a full time to speak."""
-        listening = self._inbox.listening_since
-        if listening != self._listening:
-            self._listening = listening
-            self._diagnosis.count_silence_anew()
-        if listening is None:
-            return ()
-        found = self._diagnosis.tick()
+    def _look_for_silences(self, now: float, arrived: Sequence[Arrived]) -> Sequence[Finding]:
+        """Who is silent? What the diagnosis was told by that is written down, as every message is."""
+        found = self._silences.look(
+            self._inbox.listening_since,
+            verdicts=any(isinstance(each.content, Verdict) for each in arrived),
+            offline=self._inbox.offline,
+        )
         for finding in found:
+            if finding.kind is not FindingKind.SILENCE:
+                continue
             body = json.dumps([finding.device_id, self._knowledge.plant.quality.silent_after_s]).encode()
             self._log.add(finding.device_id, now, EntryKind.SILENCE, body)
         return found

@@ -144,6 +144,7 @@ class Monitor(ForkingProcess):
             "INFERENCE_URL": inference_url,
             "LISTEN_PORT": str(self.port),
             "SECRETS_DIR": str(mosquitto.site.secrets_of("monitor")),
+            # Else every monitor of this machine would know what the others were told.
             "ALARM_FILE": str(self.folder / "alarms.sqlite3"),
             "ACCOUNT_FILE": str(self.folder / "accounts.sqlite3"),
         }

@@ -181,8 +181,10 @@ class Flow:
         broken = self._made % DEVICES == BROKEN
         self._made += 1
         stamp = format_timestamp(datetime.now(UTC))
-        rotation = (410.0 if broken else 600.0) + seq % 40
-        signals = {"temperature": 53.0, "vibration": 240.0, "sound": 58.0} if broken else _HEALTHY
+        rotation = (410.0 if broken else 600.0) + 17 * seq % 40
+        level = _BROKEN_FAN if broken else _HEALTHY_FAN
+        # A signal that stands still would be a sensor fault. Steps of 7 in 11: no trend either.
+        signals = {name: value + 0.1 * (7 * seq % 11) for name, value in level.items()}
         reading = Reading(
             deviceID=device, timeStamp=stamp, seq=seq, bootID="chaos", rotation=rotation, **signals
         )
@@ -218,7 +220,8 @@ class Flow:
             self.last_turns.add(key)
 
 
-_HEALTHY = {"temperature": 40.0, "vibration": 150.0, "sound": 48.5}
+_HEALTHY_FAN = {"temperature": 40.0, "vibration": 150.0, "sound": 48.0}
+_BROKEN_FAN = {"temperature": 53.0, "vibration": 240.0, "sound": 58.0}
 
 
 def _drain(

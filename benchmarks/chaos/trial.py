@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from benchmarks.chaos.alarms import Alarms
+from benchmarks.chaos.alarms import ABOUT_A_MACHINE_OR_SENSOR, Alarms, Told
 from benchmarks.chaos.case import Bench, Case
 from benchmarks.chaos.dead_letters import DeadLetters
 from benchmarks.chaos.flow import Flow
@@ -100,11 +100,32 @@ def _quiet(bench: Bench) -> None:
         firing.update(bench.alarms.firing())
         return firing == right
 
-    _await(as_the_fans_are, STATES_WITHIN_S, "the alarms are wrong", bench)
+    _await(as_the_fans_are, STATES_WITHIN_S, "the alerts are wrong", bench)
     for wrong in sorted(firing - right):
-        bench.failures.append(f"alarm without a reason: {wrong}")
+        bench.failures.append(f"alert without a reason: {wrong}")
     for missing in sorted(right - firing):
-        bench.failures.append(f"alarm missing: {missing}")
+        bench.failures.append(f"alert missing: {missing}")
+    _check_told(bench)
+
+
+def _check_told(bench: Bench) -> None:
+    """The monitor tells of the one broken device, now, and never told of a fault of another."""
+    right = frozenset({(bench.flow.broken_device, "machine_fault")})
+    told = Told(frozenset(), frozenset())
+
+    def as_the_fans_are() -> bool:
+        nonlocal told
+        told = bench.alarms.told()
+        return told.standing == right
+
+    _await(as_the_fans_are, STATES_WITHIN_S, "the monitor's alarms are wrong", bench)
+    for device, kind in sorted(told.standing - right):
+        bench.failures.append(f"the monitor has an alarm without a reason: {kind} of {device}")
+    for device, kind in sorted(right - told.standing):
+        bench.failures.append(f"the monitor has no alarm: {kind} of {device}")
+    for device, kind in sorted(told.ever - right - told.standing):
+        if kind in ABOUT_A_MACHINE_OR_SENSOR:
+            bench.failures.append(f"the monitor had an alarm without a reason: {kind} of {device}")
 
 
 def _check(bench: Bench) -> Audit:

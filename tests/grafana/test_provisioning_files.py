@@ -10,7 +10,8 @@ from grafana_foundation_sdk.models.alerting import Rule
 from grafana_foundation_sdk.models.expr import TypeMath, TypeReduce, TypeThreshold
 
 from contract.bundle import Manifest
-from testbed.alert_rules import rule_groups, rules
+from monitor.silences import WAY
+from testbed.alert_rules import rule, rule_groups, rules
 from tests.grafana.dashboard_files import DATASOURCE, PROVISIONING, REPOSITORY, dashboards, panels
 from tests.grafana.typed_models import misfits
 
@@ -76,6 +77,10 @@ def test_the_share_that_is_called_a_fault_lies_where_neither_a_broken_nor_a_soun
     assert 1 - binomial(needed - 1, readings, model.metrics["false_alarm_rate"]) < 1e-12
     # And no later than after a minute of fault, on average.
     assert model.metrics["recall"] > float(line)
+
+
+def test_the_alert_on_alarms_calls_the_way_of_all_fans_by_a_better_name_than_fan() -> None:
+    assert f'eq .Labels.deviceID "{WAY}"' in rule("fanwatch-alarm-high")["annotations"]["summary"]
 
 
 def test_the_dashed_line_of_every_probability_is_the_threshold_of_the_model() -> None:

@@ -65,6 +65,7 @@ class _Broker:
     """The subscription as the watch sees it: it stands, and everything was acknowledged."""
 
     listening_since: int | None = 1
+    offline: frozenset[str] = frozenset()
 
     def take(self, most: int, timeout_s: float) -> list[Arrived]:
         raise NotImplementedError("these tests hand the messages in themselves")

@@ -23,6 +23,7 @@ from monitor.alarms.database import AlarmDatabase
 from monitor.alarms.history import AlarmHistory
 from monitor.diagnosis.plant import DEFAULT_PLANT
 from monitor.findings import FindingKind
+from testbed.alert_rules import evaluate, rule
 from testbed.influxdb import InfluxDB, nanoseconds
 from testbed.mosquitto import Connection, Mosquitto
 from testbed.services import Inference, Predictor, Simulator
@@ -137,6 +138,17 @@ class Plant:
         device = raised.device_id
         self.wait(device, lambda alarm: alarm.alarm_id == raised.alarm_id and not alarm.active, "return")
 
+    def wait_grafana(self, *, fires: bool) -> None:
+        """Wait until Grafana's alert of the broken fan fires, or does no longer."""
+        alert = rule("fanwatch-alarm-high")
+        wait_until(
+            lambda: (
+                evaluate(alert, self.influxdb).of(deviceID=BROKEN, kind=FindingKind.MACHINE_FAULT) is fires
+            ),
+            within_s=30,
+            what=f"an alert that {'fires' if fires else 'has ended'}",
+        )
+
     def acknowledge(self, alarm: Alarm) -> None:
         """Answer an alarm as an operator does: signed in, on the page."""
         with requests.Session() as browser:
@@ -172,9 +184,11 @@ def plant(tmp_path_factory: pytest.TempPathFactory, inference: Inference) -> Ite
     with ExitStack() as stack:
         broker, influxdb = stack.enter_context(Mosquitto(site)), stack.enter_context(InfluxDB(site))
         influxdb.prepare()
-        stack.enter_context(Telegraf(broker, influxdb))
+        monitor = MonitorProcess(site.folder / "monitor", broker, **settings)
+        figures = {"monitor": f"{monitor.url}/metrics"}
+        stack.enter_context(Telegraf(broker, influxdb, metrics_urls=figures))
         stack.enter_context(Predictor(broker, inference.url))
-        monitor = stack.enter_context(MonitorProcess(site.folder / "monitor", broker, **settings))
+        stack.enter_context(monitor)
         fans, people, watcher = (
             stack.enter_context(broker.connect(user)) for user in ("simulator", "monitor", "telegraf")
         )
@@ -241,14 +255,35 @@ def test_a_fan_that_wears_out_is_told_ahead_with_the_time_left(plant: Plant) -> 
     assert warning.priority == 2
 
 
-def test_a_mended_fan_returns_to_normal_once_somebody_has_acknowledged(plant: Plant) -> None:
+def test_grafana_alerts_until_somebody_has_acknowledged_and_sees_that_the_alarms_work(plant: Plant) -> None:
     raised = plant.wait_raised(BROKEN, FindingKind.MACHINE_FAULT)
-    plant.command(BROKEN, Condition.HEALTHY)
-    plant.wait_returned(raised)
-    assert plant.of(BROKEN)[-1].state is AlarmState.RETURNED, "nobody has answered it yet"
+    plant.wait_grafana(fires=True)
     plant.acknowledge(raised)
+    plant.wait_grafana(fires=False)
+    works = rule("fanwatch-alarms-down")
+    wait_until(
+        lambda: evaluate(works, plant.influxdb).of() is False, within_s=30, what="the figures of the alarms"
+    )
+
+
+def test_a_mended_fan_that_was_acknowledged_returns_to_normal(plant: Plant) -> None:
+    raised = plant.wait_raised(BROKEN, FindingKind.MACHINE_FAULT)
+    if plant.of(BROKEN)[-1].state is AlarmState.UNACKNOWLEDGED:  # unless the test above has been run
+        plant.acknowledge(raised)
+    answered = plant.wait(BROKEN, lambda alarm: alarm.state is AlarmState.ACKNOWLEDGED, "answer")
+    assert (answered.acknowledged_by, answered.active) == ("operator", 1)
+    plant.command(BROKEN, Condition.HEALTHY)
     normal = plant.wait(BROKEN, lambda alarm: alarm.state is AlarmState.NORMAL, "normal")
     assert (normal.alarm_id, normal.active) == (None, 0)
+
+
+def test_a_mended_fan_that_nobody_has_acknowledged_waits_for_that(plant: Plant) -> None:
+    raised = plant.wait_raised(SILENT, FindingKind.SILENCE)
+    plant.command(SILENT, Condition.HEALTHY)
+    plant.wait_returned(raised)
+    assert plant.of(SILENT)[-1].state is AlarmState.RETURNED
+    plant.acknowledge(raised)
+    plant.wait(SILENT, lambda alarm: alarm.state is AlarmState.NORMAL, "normal")
 
 
 def test_a_fan_that_is_well_and_one_that_was_switched_off_raise_nothing(plant: Plant) -> None:
