@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import requests
+from prometheus_client.parser import text_string_to_metric_families
 
 from contract.command import FanCommand
 from contract.status import ServiceStatus
@@ -36,6 +37,17 @@ def monitor(mosquitto: Mosquitto, tmp_path_factory: pytest.TempPathFactory) -> I
 def fan(monitor: MonitorProcess, device_id: str) -> dict[str, Any] | None:
     body = requests.get(f"{monitor.url}/api/fans/{device_id}", timeout=5).json()
     return body["fans"][0] if body["fans"] else None
+
+
+def all_acknowledged(monitor: MonitorProcess, verdicts: int) -> bool:
+    """Whether so many verdicts came and every message is safe."""
+    text = requests.get(f"{monitor.url}/metrics", timeout=5).text
+    samples = [each for family in text_string_to_metric_families(text) for each in family.samples]
+    taken = {
+        each.labels["kind"]: each.value for each in samples if each.name == "fanwatch_monitor_messages_total"
+    }
+    [safe] = [each.value for each in samples if each.name == "fanwatch_monitor_messages_acknowledged_total"]
+    return taken.get("anomaly") == verdicts and safe == sum(taken.values())
 
 
 def wait_fan(
@@ -78,6 +90,8 @@ def test_a_killed_monitor_shows_the_state_of_every_fan_again_before_one_of_them_
                 predictor.publish("fan/anomaly/6", well.to_json())
         wait_fan(monitor, "5", lambda found: bool(found["state"] == "fault"))
         wait_fan(monitor, "6", lambda found: bool(found["state"] == "healthy"))
+        # A state is shown before it is committed; what was not would come again.
+        wait_until(lambda: all_acknowledged(monitor, 20), within_s=10, what="20 verdicts acknowledged")
         monitor.kill()
         monitor.start()
         five = wait_fan(monitor, "5", lambda found: bool(found["state"] == "fault"))
