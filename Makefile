@@ -93,9 +93,10 @@ train: .venv/.synced ## train the fan model anew, on seeded generated data
 
 .PHONY: studies
 studies: .venv/.synced ## how good the diagnosis is on simulated fans, and the gate, into docs/studies
-	@.venv/bin/python -m evaluation.studies health
-	@.venv/bin/python -m evaluation.studies wear
-	@.venv/bin/python -m evaluation.studies gate
+	@.venv/bin/fanwatch evaluate health
+	@.venv/bin/fanwatch evaluate wear
+	@.venv/bin/fanwatch evaluate backtest
+	@.venv/bin/fanwatch evaluate gate
 
 .PHONY: schema
 schema: .venv/.synced ## write docs/schema from the contract

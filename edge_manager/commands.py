@@ -11,7 +11,7 @@ import structlog
 import typer
 from prometheus_client import start_http_server
 
-from edge_manager.credentials import CREDENTIALS, Account, password_of, passwords_of
+from edge_manager.credentials import CREDENTIALS, GIVEN, Account, password_of, passwords_of
 from edge_manager.heartbeat import Heartbeat
 from edge_manager.history import History, HistoryState, health_problem
 from edge_manager.influxdb import InfluxDB, InfluxDBError
@@ -96,6 +96,29 @@ def show(
         raise typer.Exit(1) from error
     for password in passwords:
         typer.echo(password)
+
+
+@app.command()
+def keep(
+    name: Annotated[str, typer.Argument(help=f"One of {', '.join(GIVEN)}.")],
+) -> None:
+    """Keeps standard input as a secret of its reader, in place of an older one; an empty input takes it away."""
+    if name not in GIVEN:
+        typer.echo(f"error: no secret {name!r} is given by people; there are {', '.join(GIVEN)}", err=True)
+        raise typer.Exit(2)
+    given = GIVEN[name]
+    content = sys.stdin.read().strip()
+    store = SecretStore(SetupSettings().secrets_root)
+    try:
+        if content:
+            changed = store.replace(given.reader, given.file, content)
+        else:
+            changed = store.remove(given.reader, given.file)
+    except OSError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    done = "kept" if content else "taken away"
+    typer.echo(f"{name} is {done}; restart {given.reader.name}" if changed else f"{name} is as it was")
 
 
 @app.command()

@@ -13,6 +13,7 @@ from edge_manager.secret_store import Reader, SecretStore
 
 __all__ = [
     "CREDENTIALS",
+    "GIVEN",
     "MOSQUITTO",
     "Account",
     "Credential",
@@ -97,6 +98,27 @@ _ALL = (
     _influxdb("grafana", "may read", _GRAFANA, "influxdb_password"),
     _influxdb("history", "the nightly backfill", _HISTORY, "fanwatch_influxdb_password"),
 )
+GIVEN = MappingProxyType(
+    {
+        given.name: given
+        for given in (
+            Credential(
+                "notify-urls",
+                "whom the monitor calls: URLs of apprise, separated by white space",
+                _MONITOR,
+                "fanwatch_notify_urls",
+            ),
+            Credential(
+                "work-order-url",
+                "where the monitor posts drafts of work orders",
+                _MONITOR,
+                "fanwatch_work_order_url",
+            ),
+        )
+    }
+)
+"""Secrets that nobody can make up: a person gives them, or there are none."""
+
 CREDENTIALS = MappingProxyType({credential.name: credential for credential in _ALL})
 
 

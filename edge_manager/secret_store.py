@@ -68,6 +68,17 @@ class SecretStore:
         self._temporary(reader, content).replace(path)
         return True
 
+    def remove(self, reader: Reader, name: str) -> bool:
+        """Takes a file away.
+
+        Returns:
+            Whether there was one.
+        """
+        path = self.path(reader, name)
+        there = path.exists()
+        path.unlink(missing_ok=True)
+        return there
+
     def path(self, reader: Reader, name: str) -> Path:
         """Where a secret lies."""
         return self._root / reader.name / name

@@ -2,19 +2,36 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from contract.bundle import Manifest
-from evaluation.config import BacktestConfig, ConfigError, HealthyTable
+from evaluation.announced import RaisedAlarm
+from evaluation.config import BacktestConfig, ConfigError
+from evaluation.healthy_stretch import (
+    FEWEST_READINGS,
+    gathering_settings,
+    healthy_rows,
+    known_since,
+    natural_flatness,
+    usual_range,
+)
 from evaluation.judgement import Fault, faults_of
 from evaluation.recorded import Recorded
-from evaluation.replay import LifeCycle, RaisedAlarm, replay, usable
-from evaluation.usual_band import NotEnoughHealth, learn_usual_band, natural_flatness
+from evaluation.replay import replay, usable
 from monitor.diagnosis.knowledge import Knowledge
-from monitor.diagnosis.plant import EvidenceSettings, Plant, QualitySettings, SignalPlan
+from monitor.diagnosis.plant import (
+    EvidenceKind,
+    GatheringSettings,
+    HealthPlan,
+    Plant,
+    QualitySettings,
+    SignalPlan,
+)
 from monitor.diagnosis.shapley import Score
+from training.baseline import NotEnoughHealth, learn_baseline
 from training.bundle import LITERT_FILE, litert_probabilities, read_manifest
 
 _BATCH_ROWS = 8192
@@ -57,18 +74,13 @@ class Backtest:
 
 
 def run(
-    config: BacktestConfig,
-    recorded: Recorded,
-    *,
-    life_cycle: LifeCycle | None = None,
-    progress: Callable[[int], object] = lambda _: None,
+    config: BacktestConfig, recorded: Recorded, *, progress: Callable[[int], object] = lambda _: None
 ) -> Backtest:
     """Learn or load, score in batches, replay.
 
     Args:
         config: Of the machine.
         recorded: Its readings.
-        life_cycle: The alarms' on and off delay, see evaluation.replay.
         progress: Told how many readings more are done.
 
     Raises:
@@ -76,13 +88,16 @@ def run(
         NotEnoughHealth: The healthy stretch is too short.
         training.bundle.BundleError: The bundle cannot be used.
     """
-    learned = _healthy_rows(config.healthy, recorded)
-    plant = _plant(config, recorded, learned)
+    learned = healthy_rows(config.healthy, recorded)
+    if config.gathers and config.healthy is not None:
+        # What came before was told to nobody who knew the machine.
+        known = known_since(learned, recorded)
+        recorded, learned = recorded.only(known), learned[known]
     score: Score | None = None
     plausible = [signal.plausible for signal in config.signals.values()]
     if config.model is None:
         good = usable(recorded.signals, plausible)
-        probabilities = _by_usual_band(config, recorded, learned & good, good)
+        probabilities = _by_baseline(config, recorded, learned & good)
     else:
         manifest = read_manifest(config.model.bundle)
         _check_signals(config, manifest)
@@ -90,51 +105,36 @@ def run(
             bounds or (spec.minimum, spec.maximum)
             for bounds, spec in zip(plausible, manifest.signals, strict=True)
         ]
+        good = usable(recorded.signals, plausible)
         model = (config.model.bundle / LITERT_FILE).read_bytes()
         probabilities = _by_model(model, recorded.signals)
 
         def score(rows: object) -> list[float]:
             return [float(p) for p in litert_probabilities(model, np.asarray(rows, np.float64))]
 
+    plant = _plant(config, recorded, learned & good)
     alarms = replay(
         recorded,
         probabilities,
         Knowledge(plant, score),
         plausible=plausible,
-        life_cycle=life_cycle,
+        policy=config.policy(),
         progress=progress,
     )
     faults = None if config.labels is None else faults_of(config.labels, recorded)
     return Backtest(recorded, probabilities, plant, learned, alarms, faults)
 
 
-def _healthy_rows(healthy: HealthyTable | None, recorded: Recorded) -> Bools:
-    """Which readings [n] are to be learned from."""
-    if healthy is None:
-        return np.zeros(len(recorded), np.bool_)
-    if healthy.start is not None and healthy.end is not None:
-        times = recorded.times
-        return np.asarray((times >= healthy.start.timestamp()) & (times < healthy.end.timestamp()))
-    learned = np.zeros(len(recorded), np.bool_)
-    for index in range(len(recorded.devices)):
-        mine = np.flatnonzero(recorded.device == index)
-        count = healthy.first_rows or int(len(mine) * (healthy.first_percent or 0) / 100)
-        learned[mine[:count]] = True
-    return learned
-
-
-def _plant(config: BacktestConfig, recorded: Recorded, learned: Bools) -> Plant:
+def _plant(config: BacktestConfig, recorded: Recorded, healthy: Bools) -> Plant:
     """What the monitor would know: the configuration, and what the healthy stretch shows of the rest."""
-    healthy = recorded.signals[learned]
-    healthy = healthy[np.isfinite(healthy).all(axis=1)]
-    flatness = natural_flatness(healthy) if len(healthy) else [0] * len(config.signals)
+    rows = recorded.signals[healthy]
+    flatness = natural_flatness(rows) if len(rows) else [0] * len(config.signals)
     signals = {}
     for index, (name, table) in enumerate(config.signals.items()):
-        if table.usual is None and not len(healthy):
+        if table.usual is None and not len(rows):
             raise NotEnoughHealth(
-                "no complete reading in the healthy stretch; expected at least 60 to learn from"
+                f"no complete reading in the healthy stretch; expected at least {FEWEST_READINGS} to learn from"
             )
-        usual = table.usual or _usual_range(healthy[:, index])
         flat = table.flat_readings
         if flat is None and config.quality.flat_readings is None:
             flat = max(_FEWEST_FLAT_READINGS, _FLAT_TIMES_NATURAL * flatness[index])
@@ -142,56 +142,55 @@ def _plant(config: BacktestConfig, recorded: Recorded, learned: Bools) -> Plant:
             signals[name] = SignalPlan(
                 label=table.label,
                 unit=table.unit,
-                usual=usual,
+                usual=table.usual or usual_range(rows[:, index]),
                 worn_low=table.worn_low,
                 worn_high=table.worn_high,
                 flat_readings=flat,
             )
         except ValueError as error:
             raise ConfigError(f"signals.{name}: {error}") from error
-    interval = recorded.interval_s()
     quality = {
         "spike_widths": config.quality.spike_widths,
         "spikes": config.quality.spikes,
         "silent_after_s": config.quality.silent_after_s
-        or max(_LEAST_SILENCE_S, _SILENT_INTERVALS * interval),
+        or max(_LEAST_SILENCE_S, _SILENT_INTERVALS * recorded.interval_s()),
     }
     if config.quality.flat_readings is not None:
         quality["flat_readings"] = config.quality.flat_readings
-    evidence = config.evidence or EvidenceSettings()
-    if config.evidence is None and config.model is None:
-        # A running mean says the same again until its time constant has passed.
-        evidence = EvidenceSettings(independent_after_s=config.detector.smoothing_readings * interval)
     return Plant(
         signals=signals,
         mode=config.mode,
         inspect=config.inspect,
         maintenance=config.maintenance,
-        evidence=evidence,
         quality=QualitySettings.model_validate(quality),
         trend=config.trend,
+        **_evidence(config, recorded, healthy),
     )
 
 
-def _usual_range(values: Values) -> tuple[float, float]:
-    """All but one in two hundred at either end, widened by a tenth; a signal that never moved by a thousandth."""
-    low, high = (float(bound) for bound in np.quantile(values, (0.005, 0.995)))
-    margin = 0.1 * (high - low) or 1e-3 * max(1.0, abs(high))
-    return low - margin, high + margin
+def _evidence(config: BacktestConfig, recorded: Recorded, healthy: Bools) -> dict[str, Any]:
+    """The tables of a plant's file that say how health is told."""
+    if not config.gathers:
+        return {} if config.evidence is None else {"evidence": config.evidence}
+    settings = config.gathering or GatheringSettings()
+    if config.healthy is not None:
+        settings = gathering_settings(settings, healthy, recorded)
+    return {"health": HealthPlan(evidence=EvidenceKind.GATHERING), "gathering": settings}
 
 
-def _by_usual_band(config: BacktestConfig, recorded: Recorded, learned: Bools, good: Bools) -> Values:
-    """Each device is learned from its own healthy stretch; what is refused is no part of a running mean."""
-    signals = np.where(good[:, np.newaxis], recorded.signals, np.nan)
+def _by_baseline(config: BacktestConfig, recorded: Recorded, healthy: Bools) -> Values:
+    """Each device is learned from its own healthy stretch, as `fanwatch learn` learns a bundle."""
+    # A row with a gap is refused by the replay, whatever its score.
+    complete = np.nan_to_num(recorded.signals, posinf=0.0, neginf=0.0)
     probabilities = np.full(len(recorded), 0.5)
     for index, name in enumerate(recorded.devices):
         mine = recorded.device == index
-        healthy = mine & learned
         try:
-            band = learn_usual_band(recorded.times[healthy], recorded.signals[healthy], config.detector)
+            baseline = learn_baseline(recorded.signals[mine & healthy], tuple(config.signals))
         except NotEnoughHealth as error:
             raise NotEnoughHealth(f"device {name}: {error}") from error
-        probabilities[mine] = band.probabilities(recorded.times[mine], signals[mine])
+        # Inference answers in float32.
+        probabilities[mine] = baseline.probabilities(complete[mine]).astype(np.float32)
     return probabilities
 
 

@@ -18,6 +18,7 @@ from contract.timestamp import format_timestamp
 from evaluation.backtest import Backtest
 from evaluation.judgement import judge
 from evaluation.study_plots import BLUE, GREY, ORANGE, STYLE
+from monitor.diagnosis.plant import EvidenceKind
 from monitor.findings import FindingKind
 
 ALARMS_FILE = "alarms.csv"
@@ -80,6 +81,16 @@ def _summary(result: Backtest) -> dict[str, Any]:
         "alarms_by_kind": {kind.value: kinds[kind.value] for kind in _KIND_ORDER if kinds[kind.value]},
         "alarms_standing_at_the_end": sum(alarm.cleared is None for alarm in result.alarms),
     }
+    if result.plant.health.evidence is EvidenceKind.GATHERING:
+        gathering = result.plant.gathering
+        summary["gathering"] = {
+            "healthy_readings": gathering.healthy_readings,
+            "averaged_readings": gathering.averaged_readings,
+            "smoothing_readings": gathering.smoothing,
+            "level_readings": gathering.level,
+            "limit": gathering.most_deviations,
+            "off_delay_readings": gathering.off_delay,
+        }
     if result.faults is not None:
         summary["judged"] = judge(result.alarms, result.faults, recorded, learned)
     return summary

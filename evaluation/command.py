@@ -12,6 +12,7 @@ import typer
 app = typer.Typer(
     no_args_is_help=True,
     help="What the monitor would have said of stored data.",
+    rich_markup_mode=None,
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
@@ -42,7 +43,7 @@ def backtest(
     from evaluation.config import BacktestConfig, ConfigError  # noqa: PLC0415
     from evaluation.influxdb_source import StoreSettings, read_influxdb  # noqa: PLC0415
     from evaluation.recorded import InvalidRecording, read_recording  # noqa: PLC0415
-    from evaluation.usual_band import NotEnoughHealth  # noqa: PLC0415
+    from training.baseline import NotEnoughHealth  # noqa: PLC0415
     from training.bundle import BundleError  # noqa: PLC0415
 
     started = time.perf_counter()

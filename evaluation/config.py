@@ -9,14 +9,20 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from contract.identity import SignalName
+from monitor.alarms.policy import AlarmPolicy
+from monitor.alarms.settings import RuleChange
 from monitor.diagnosis.plant import (
+    EvidenceKind,
     EvidenceSettings,
+    GatheringSettings,
+    HealthPlan,
     InspectionRule,
     Maintenance,
     ModePlan,
     TrendSettings,
     sentence_of,
 )
+from monitor.findings import FindingKind
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Range = tuple[Finite, Finite]
@@ -95,19 +101,6 @@ class ModelTable(_Table):
     bundle: Path = Field(description="Folder with manifest.json and model.tflite, relative to this file.")
 
 
-class DetectorTable(_Table):
-    """How the healthy stretch is learned; the defaults suit one or a few slow signals."""
-
-    smoothing_readings: float = Field(default=6, ge=1, description="Time constant of the running mean.")
-    chance: float = Field(
-        default=3e-3,
-        gt=0,
-        lt=0.5,
-        description="That a healthy machine's running mean leaves the tolerance at a moment taken by itself.",
-    )
-    time_of_day: bool = Field(default=True, description="Learn a daily swing, where there is one.")
-
-
 class QualityTable(_Table):
     """As in the plant's file; what is not given follows the readings' interval and the healthy stretch."""
 
@@ -148,14 +141,21 @@ class BacktestConfig(_Table):
     signals: dict[SignalName, SignalTable] = Field(min_length=1)
     healthy: HealthyTable | None = None
     model: ModelTable | None = None
-    detector: DetectorTable = DetectorTable()
     labels: LabelTable | None = None
     mode: ModePlan | None = None
     inspect: tuple[InspectionRule, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
+    health: HealthPlan | None = Field(
+        default=None,
+        description="Without it a model is taken for calibrated, and without a model evidence is gathered.",
+    )
     evidence: EvidenceSettings | None = None
+    gathering: GatheringSettings | None = None
     quality: QualityTable = QualityTable()
     trend: TrendSettings = TrendSettings()
+    alarms: dict[FindingKind, RuleChange] = Field(
+        default_factory=dict, description="What is changed of the alarms' rules, as in FANWATCH_ALARM_RULES."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -164,7 +164,29 @@ class BacktestConfig(_Table):
         unknown = [name for name, signal in self.signals.items() if signal.usual is None]
         if self.healthy is None and unknown:
             raise ValueError(f"without healthy, usual must be given for {', '.join(unknown)}")
+        if self.model is None and not self.gathers:
+            raise ValueError(
+                "health.evidence: a sequential test takes a model's calibrated probabilities; name a model"
+            )
+        idle = self.evidence if self.gathers else self.gathering
+        if idle is not None:
+            name = "evidence" if self.gathers else "gathering"
+            raise ValueError(f"{name} is not read by the evidence that is chosen under health")
         return self
+
+    @property
+    def gathers(self) -> bool:
+        """Whether evidence is gathered."""
+        if self.health is None:
+            return self.model is None
+        return self.health.evidence is EvidenceKind.GATHERING
+
+    def policy(self) -> AlarmPolicy:
+        """The alarms' rules."""
+        rules = dict(AlarmPolicy().rules)
+        for kind, change in self.alarms.items():
+            rules[kind] = change.of(rules[kind])
+        return AlarmPolicy(rules=rules)
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -1,7 +1,7 @@
 """What the diagnosis costs for each reading, with ten fans and with ten thousand.
 
 Readings are drawn and turned into plain values beforehand; what is measured is the CPU time of the monitor's pure core
-alone, in one thread, its tick included. `python -m evaluation.diagnosis_cost` prints it.
+alone, in one thread, its tick included. `python -m evaluation.diagnosis_cost [READINGS]` prints it.
 """
 
 import gc
@@ -83,7 +83,8 @@ def measure_diagnosis(fans: int, readings: int = 200_000, seed: int = 1) -> Diag
 
 def main() -> None:
     """Print one JSON object: the costs, and what one reading costs with most fans as against fewest."""
-    costs = [measure_diagnosis(count) for count in (10, 100, 1000, 10_000)]
+    readings = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
+    costs = [measure_diagnosis(count, readings) for count in (10, 100, 1000, 10_000)]
     report = {
         "diagnosis": [
             asdict(cost) | {"cores_at_one_reading_in_2_s": cost.cores_at_one_reading_in_2_s} for cost in costs

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from evaluation.announced import RaisedAlarm
 from evaluation.config import LabelTable
 from evaluation.recorded import Recorded
-from evaluation.replay import RaisedAlarm
 
 _DAY_S = 86_400.0
 

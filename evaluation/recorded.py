@@ -1,7 +1,7 @@
 """Recorded readings of any machine, out of a CSV file whose columns the configuration names."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,16 @@ class Recorded:
 
     def __len__(self) -> int:
         return len(self.times)
+
+    def only(self, rows: npt.NDArray[np.bool_]) -> "Recorded":
+        """Those of the readings [n] that are true."""
+        return replace(
+            self,
+            device=self.device[rows],
+            times=self.times[rows],
+            signals=self.signals[rows],
+            labels=None if self.labels is None else self.labels[rows],
+        )
 
     def interval_s(self) -> float:
         """The usual time between two readings of a device: the median over all."""

@@ -1,7 +1,6 @@
 """Replay: recorded readings through the monitor's own core, and the alarms that it would have raised."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
@@ -9,16 +8,13 @@ import numpy.typing as npt
 
 from contract.rejection import Reason, Rejection
 from contract.timestamp import format_timestamp
+from evaluation.announced import AnnouncedAlarms, RaisedAlarm
 from evaluation.recorded import Recorded
+from monitor.alarms.policy import AlarmPolicy
 from monitor.diagnosis.core import Diagnosis
 from monitor.diagnosis.knowledge import Knowledge
-from monitor.findings import Finding, FindingKind
 
 _PROGRESS_ROWS = 20_000
-
-LifeCycle = Callable[[Sequence[Finding], float], Sequence[Finding]]
-"""Findings at a moment (seconds since 1970 UTC) into what is announced then: the alarms' on and off delay. Asked at
-each finding and each tick, with an empty sequence when there is none."""
 
 
 class ReplayClock:
@@ -36,54 +32,13 @@ class ReplayClock:
         return self.at
 
 
-@dataclass(slots=True)
-class RaisedAlarm:
-    """One alarm; times in seconds since 1970 UTC, ``cleared`` is None while it stands at the end."""
-
-    device: str
-    kind: FindingKind
-    raised: float
-    cleared: float | None
-    signals: tuple[str, ...]
-    why: str
-    inspect: str
-
-
-@dataclass
-class Alarms:
-    """Findings that begin and end become alarms."""
-
-    found: list[RaisedAlarm] = field(default_factory=list)
-    _open: dict[tuple[str, FindingKind], RaisedAlarm] = field(default_factory=dict)
-
-    def take(self, findings: Sequence[Finding]) -> None:
-        """Note what changed."""
-        for finding in findings:
-            key = (finding.device_id, finding.kind)
-            moment = finding.at.timestamp()
-            if finding.present:
-                alarm = RaisedAlarm(
-                    finding.device_id,
-                    finding.kind,
-                    moment,
-                    None,
-                    tuple(part.signal for part in finding.contributions if part.share > 0.05),
-                    finding.why,
-                    finding.inspect,
-                )
-                self._open[key] = alarm
-                self.found.append(alarm)
-            elif key in self._open:
-                self._open.pop(key).cleared = moment
-
-
 def replay(
     recorded: Recorded,
     probabilities: npt.NDArray[np.float64],
     knowledge: Knowledge,
     *,
     plausible: Sequence[tuple[float, float] | None],
-    life_cycle: LifeCycle | None = None,
+    policy: AlarmPolicy,
     progress: Callable[[int], object] = lambda _: None,
 ) -> list[RaisedAlarm]:
     """Tell the core every reading at the moment at which it was measured.
@@ -93,44 +48,51 @@ def replay(
         probabilities: [n], of each of them.
         knowledge: Of the machine; its signals are those of the recording, in the same order.
         plausible: [k] what each signal can be; a reading outside, or with a gap, is refused as the predictor would.
-        life_cycle: On and off delay; None announces every finding at once.
+        policy: The alarms' rules: their delays, and what suppresses what.
         progress: Told now and then how many readings more are done.
     """
     clock = ReplayClock()
     diagnosis = Diagnosis(clock, knowledge, max_devices=len(recorded.devices))
-    alarms = Alarms()
-
-    def announce(findings: Sequence[Finding]) -> None:
-        alarms.take(findings if life_cycle is None else life_cycle(findings, clock.at))
-
+    alarms = AnnouncedAlarms(policy)
+    told = [0] * len(recorded.devices)
+    stopped: set[str] = set()
     good = usable(recorded.signals, plausible).tolist()
     done = 0
-    for number, (device, at, probability, values) in enumerate(_rows(recorded, probabilities)):
-        while diagnosis.next_deadline < at:
-            clock.at = diagnosis.next_deadline
-            announce(diagnosis.tick())
+    for number, (index, at, probability, values) in enumerate(_rows(recorded, probabilities)):
+        while (due := min(diagnosis.next_deadline, alarms.next_deadline)) < at:
+            clock.at = due
+            alarms.take(diagnosis.tick(), due)
         clock.at = at
+        device = recorded.devices[index]
         if good[number]:
-            findings = diagnosis.take(device, at, probability, values, "recorded", number)
+            findings = diagnosis.take(device, at, probability, values, "recorded", told[index])
+            told[index] += 1
         else:
             findings = diagnosis.take_rejection(_refusal(device, at, values, knowledge, plausible))
-        if findings or life_cycle is not None:
-            announce(findings)
+        if knowledge.plant.mode is not None:
+            watched = diagnosis.device(device)
+            stands_still = watched is not None and watched.is_stopped
+            if stands_still is not (device in stopped):
+                (stopped.add if stands_still else stopped.discard)(device)
+                alarms.set_stopped(device, stands_still, at)
+        if findings:
+            alarms.take(findings, at)
         if number - done >= _PROGRESS_ROWS:
             progress(number - done)
             done = number
+    alarms.advance(clock.at)
     progress(len(recorded) - done)
     return alarms.found
 
 
 def _rows(
     recorded: Recorded, probabilities: npt.NDArray[np.float64]
-) -> Iterator[tuple[str, float, float, tuple[float, ...]]]:
+) -> Iterator[tuple[int, float, float, tuple[float, ...]]]:
     """Plain Python values, a slice at a time: a million rows of them at once would take 300 MB."""
     for begin in range(0, len(recorded), _PROGRESS_ROWS):
         part = slice(begin, begin + _PROGRESS_ROWS)
         yield from zip(
-            (recorded.devices[index] for index in recorded.device[part].tolist()),
+            recorded.device[part].tolist(),
             recorded.times[part].tolist(),
             probabilities[part].tolist(),
             map(tuple, recorded.signals[part].tolist()),

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation.outliers import OutlierScore, pool, score_rows
-from monitor.diagnosis.gathering import Gathering, GatheringSettings
+from monitor.diagnosis.gathering import Gathering
+from monitor.diagnosis.plant import GatheringSettings
 from training.baseline import learn_baseline
 from training.recording import InvalidRecording, Machine, has_column, read_labelled, read_machine
 

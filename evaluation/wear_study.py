@@ -36,6 +36,13 @@ class Life:
         return f"{self.wear_s:g} s of wear, one reading in {self.interval_s:g} s"
 
 
+LIVES = (
+    Life(healthy_s=600, wear_s=600, interval_s=2),
+    Life(healthy_s=3000, wear_s=10_000, interval_s=5),
+    Life(healthy_s=86_400, wear_s=3 * 86_400, interval_s=120),
+)
+
+
 @dataclass(frozen=True)
 class Look:
     """What was said at one moment of the last third of a life.

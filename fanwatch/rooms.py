@@ -18,8 +18,8 @@ class RoomCommand:
     summary: str
 
 
-# A name of two words is a command below another: `fanwatch evaluate` judges a bundle, `fanwatch evaluate skab` this one
-# thing that belongs to another room.
+# A name of two words is a command below another: `fanwatch evaluate` judges a bundle, `fanwatch evaluate skab` and the
+# others what belongs to another room.
 COMMANDS: dict[str, RoomCommand] = {
     "demo": RoomCommand("demo.command", "demo", "Run the whole stack on this machine, without Docker."),
     "simulate": RoomCommand(
@@ -87,11 +87,23 @@ COMMANDS: dict[str, RoomCommand] = {
         "inference_toolkit.command", "toolkit", "Send a bundle or an image to a registry."
     ),
     "toolkit pull": RoomCommand("inference_toolkit.command", "toolkit", "Fetch a bundle from a registry."),
+    "evaluate health": RoomCommand(
+        "evaluation.studies", "evaluation", "Judge the state of simulated fans: how right."
+    ),
+    "evaluate wear": RoomCommand(
+        "evaluation.studies", "evaluation", "Judge the time left of simulated fans: how true."
+    ),
+    "evaluate backtest": RoomCommand(
+        "evaluation.studies", "evaluation", "Judge the back-test by made machines without labels."
+    ),
+    "evaluate gate": RoomCommand(
+        "evaluation.studies", "evaluation", "Judge how rightly the pipeline's gate lets models pass."
+    ),
     "backtest": RoomCommand(
-        "evaluation.command", "evaluation", "Say what would have alarmed on stored data, and how early."
+        "evaluation.command", "evaluation", "Say what would have alarmed on stored data."
     ),
     "alarms": RoomCommand(
-        "monitor.alarms.command", "monitor", "Say how good the alarms are; export labels from closed ones."
+        "monitor.alarms.command", "monitor", "Say how good the alarms are, or export their labels."
     ),
     "people": RoomCommand("monitor.login.command", "monitor", "Say who may sign in to the live page."),
     "bench": RoomCommand(

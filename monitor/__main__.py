@@ -6,13 +6,16 @@ import structlog
 from pydantic import ValidationError
 
 from monitor import logs
+from monitor.alarms.database import StoreError
+from monitor.alarms.notifier import BadDestination
 from monitor.clock import SystemClock
-from monitor.diagnosis.plant import Plant, PlantError
-from monitor.server import AllSettings, MonitorServer
+from monitor.diagnosis.plant import PlantError
+from monitor.login.accounts import AccountsUnusableError
+from monitor.server import AllSettings, MonitorServer, try_out
 
 
 def main() -> int:
-    """Serve until SIGTERM; 2 when a setting or the plant's file is wrong."""
+    """Serve until SIGTERM; 2 when a setting, the plant's file or a file of its own is wrong."""
     log_config = logs.configure()
     try:
         settings = AllSettings.read()
@@ -23,14 +26,13 @@ def main() -> int:
         ]
         structlog.get_logger().error("settings_refused", wrong=wrong)
         return 2
+    clock = SystemClock()
     try:
-        Plant.read(
-            settings.monitor.plant_file
-        )  # a sentence here, where a worker would only fail again and again
-    except PlantError as error:
-        structlog.get_logger().error("plant_refused", why=str(error))
+        try_out(settings, clock)
+    except (PlantError, StoreError, AccountsUnusableError, BadDestination) as error:
+        structlog.get_logger().error("not_started", why=str(error))
         return 2
-    MonitorServer(settings, SystemClock(), log_config).run()
+    MonitorServer(settings, clock, log_config).run()
     return 0
 
 

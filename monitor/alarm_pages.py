@@ -4,7 +4,7 @@ A page asks once a second with the version that it has; while nothing has change
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -13,10 +13,17 @@ from flask import Blueprint, Response, jsonify, render_template, request
 from markupsafe import Markup
 from pydantic import ValidationError
 
-from monitor.alarm_wire import CloseOrder, ShelveOrder, alarm_body, past_alarm_body
+from monitor.alarm_wire import (
+    CloseOrder,
+    ShelveOrder,
+    alarm_body,
+    alarm_of,
+    audit_row,
+    past_alarm_body,
+)
 from monitor.alarms.board import NoSuchAlarm
 from monitor.alarms.database import StoreError
-from monitor.alarms.desk import AlarmDesk
+from monitor.alarms.desk import ActiveAlarm, AlarmDesk
 from monitor.alarms.history import Outcome
 from monitor.alarms.lifecycle import NotPossible
 from monitor.alarms.quality import STALE_AFTER
@@ -27,6 +34,8 @@ from monitor.prognosis import DiagnosisSource, prognosis_body, time_left_body
 
 _HISTORY = 200
 _AUDIT = 300
+_FEW = 200
+"""Of fewer alarms ten are more than the 5 % that the ten worst should have at most."""
 _REPORT_DAYS = (1, 7, 30, 90)
 
 Answer = str | Refusal
@@ -54,6 +63,19 @@ class _Version:
 
     def __str__(self) -> str:
         return f"{self._epoch}.{self._newest}"
+
+
+def _alarm_bodies(desk: AlarmDesk, alarms: Sequence[ActiveAlarm]) -> list[dict[str, Any]]:
+    """Alarms with what was already found of them."""
+    closed = desk.closed_while_open()
+    return [alarm_body(each, None if each.alarm_id is None else closed.get(each.alarm_id)) for each in alarms]
+
+
+def _audit_rows(desk: AlarmDesk) -> list[dict[str, Any]]:
+    """The newest of the log, with the alarms that it is about."""
+    numbered = [(alarm_of(entry), entry) for entry in desk.audit_log(_AUDIT)]
+    known = desk.occurrences(number for number, _ in numbered if number is not None)
+    return [audit_row(entry, None if number is None else known.get(number)) for number, entry in numbered]
 
 
 def alarm_pages(
@@ -86,6 +108,7 @@ def alarm_pages(
             report=report,
             days=days,
             choices=_REPORT_DAYS,
+            few=_FEW,
             stale_h=STALE_AFTER.total_seconds() // 3600,
         )
 
@@ -93,7 +116,7 @@ def alarm_pages(
     def audit_page() -> Answer:
         if gate.who() is None:  # who did what is for colleagues, not for a display on the wall
             return gate.turn_to_login()
-        return render_template("log.html", entries=desk.audit_log(_AUDIT), most=_AUDIT)
+        return render_template("log.html", entries=_audit_rows(desk), most=_AUDIT)
 
     @pages.get("/api/alarms")
     def active() -> Response:
@@ -108,7 +131,7 @@ def alarm_pages(
             if each is not None
         }
         if request.args.get("after") != now:
-            body["alarms"] = [alarm_body(each) for each in alarms]
+            body["alarms"] = _alarm_bodies(desk, alarms)
             body["longest_shelf_h"] = desk.policy.longest_shelf / timedelta(hours=1)
         return jsonify(body)
 

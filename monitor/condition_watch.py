@@ -12,7 +12,7 @@ The diagnosis is for one thread, and the pages ask from many: a lock makes them 
 import json
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -22,9 +22,8 @@ from contract.verdict import Verdict
 from monitor.alarms.database import StoreError
 from monitor.alarms.desk import AlarmDesk, ModeChange
 from monitor.clock import Clock, HeldClock
+from monitor.condition import Condition, condition_of, is_planned_stop
 from monitor.diagnosis.core import Diagnosis
-from monitor.diagnosis.device import DeviceDiagnosis
-from monitor.diagnosis.evidence import Health
 from monitor.diagnosis.knowledge import Knowledge
 from monitor.diagnosis.time_left import TimeLeft
 from monitor.explainer import Explainer
@@ -62,6 +61,16 @@ class Inbox(Protocol):
         """A message is safe."""
 
 
+class ConditionBoard(Protocol):
+    """Shows what the diagnosis makes of each device; Fleet is one."""
+
+    def recall(self, conditions: Mapping[str, Condition]) -> None:
+        """What is known of the last run, before anything is heard."""
+
+    def take_conditions(self, conditions: Mapping[str, Condition]) -> None:
+        """Devices that something was heard of, or that time has changed."""
+
+
 class ConditionWatch:
     """The diagnosis of a running monitor.
 
@@ -73,7 +82,7 @@ class ConditionWatch:
         make_diagnosis: Makes the diagnosis of the fleet, by the clock that it is given.
         remembered: How many messages the broker sends ahead of acknowledgements.
         explainer: Finds better words for machine faults, if there is one.
-        on_failure: Called when an error of our own ends the thread.
+        board: Where each device's condition is shown, if it is.
     """
 
     def __init__(
@@ -86,7 +95,7 @@ class ConditionWatch:
         make_diagnosis: Callable[[Clock], Diagnosis],
         remembered: int,
         explainer: Explainer | None = None,
-        on_failure: Callable[[], None] = lambda: None,
+        board: ConditionBoard | None = None,
     ) -> None:
         self._inbox = inbox
         self._knowledge = knowledge
@@ -97,11 +106,14 @@ class ConditionWatch:
         self._silences = Silences(self._diagnosis, self._held, knowledge.plant.quality.silent_after_s)
         self._log = IntakeLog(remembered)
         self._explainer = explainer
-        self._on_failure = on_failure
+        self._board = board
+        self._on_failure: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._trends: dict[str, tuple[float, TimeLeft | None]] = {}
         self._stopped: set[str] = set()
         """Machines that stand still, as the desk was told."""
+        self._maintenance: tuple[bool, ...] = ()
+        """Which windows of the plant's file are open."""
         self._faults: dict[str, Finding] = {}
         """Machine faults as they were first told, while they last."""
         self._amended: deque[tuple[Finding, Finding]] = deque()
@@ -110,8 +122,13 @@ class ConditionWatch:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="condition-watch", daemon=True)
 
-    def start(self) -> None:
-        """Take up the state of the last run and begin to take messages."""
+    def start(self, on_failure: Callable[[], None]) -> None:
+        """Take up the state of the last run and begin to take messages.
+
+        Args:
+            on_failure: Called when an error of our own ends the thread.
+        """
+        self._on_failure = on_failure
         self._busy_since = self._clock.elapsed()
         self._thread.start()
 
@@ -173,7 +190,11 @@ class ConditionWatch:
     def _resume(self) -> None:
         with self._lock, self._desk.kept() as kept:
             told = resume(self._diagnosis, self._held, self._log, kept)
-            self._stopped = {device.device_id for device in self._diagnosis if _was_switched_off(device)}
+            now = self._clock.now()
+            statuses = {device.device_id: device.status(now) for device in self._diagnosis}
+            self._stopped = {device_id for device_id, each in statuses.items() if is_planned_stop(each)}
+        if self._board is not None:
+            self._board.recall({device_id: condition_of(each) for device_id, each in statuses.items()})
         self._busy_since = None
         _LOG.info("diagnosis_resumed", devices=len(self._diagnosis), messages=told)
 
@@ -183,13 +204,15 @@ class ConditionWatch:
         with self._lock:
             now = self._held.hold()
             findings: list[Finding] = []
-            modes: list[ModeChange] = []
             for each in arrived:
                 if each.content is not None and not self._log.has(each.body):
-                    self._take(each, now, findings, modes)
+                    self._take(each, now, findings)
             findings.extend(self._look_for_silences(now, arrived))
             findings.extend(self._amendments())
+            modes, conditions = self._judge(self._touched(arrived, findings, now), now)
             step = self._log.step(self._state_of)
+        if self._board is not None and conditions:
+            self._board.take_conditions(conditions)
         if not self._commit(findings, modes, step):
             return  # stopped while the disk takes nothing: nothing was acknowledged, the broker sends it again
         for each in arrived:
@@ -197,7 +220,7 @@ class ConditionWatch:
         self._busy_since = None
         self._ask_why(findings)
 
-    def _take(self, each: Arrived, now: float, findings: list[Finding], modes: list[ModeChange]) -> None:
+    def _take(self, each: Arrived, now: float, findings: list[Finding]) -> None:
         """Tell the diagnosis of one message, and write down that it was told."""
         content = each.content
         if isinstance(content, Verdict):
@@ -208,14 +231,35 @@ class ConditionWatch:
             ):  # its time is none (the contract's pattern lets 2026-02-31 through): counted already
                 return
             self._log.add(content.device_id, now, EntryKind.VERDICT, each.body)
-            device = self._diagnosis.device(content.device_id)
-            stopped = device is not None and _was_switched_off(device)
-            if stopped is not (content.device_id in self._stopped):
-                (self._stopped.add if stopped else self._stopped.discard)(content.device_id)
-                modes.append(ModeChange(content.device_id, stopped, datetime.fromtimestamp(now, UTC)))
         elif content is not None and content.device_id is not None:
             findings.extend(self._diagnosis.take_rejection(content))
             self._log.add(content.device_id, now, EntryKind.REJECTION, each.body)
+
+    def _touched(self, arrived: Sequence[Arrived], findings: Sequence[Finding], now: float) -> set[str]:
+        """Devices that may be in another condition now."""
+        windows = tuple(window.covers(now) for window in self._knowledge.plant.maintenance)
+        if windows != self._maintenance:  # it begins and ends without a message
+            self._maintenance = windows
+            return {device.device_id for device in self._diagnosis}
+        touched = {finding.device_id for finding in findings}
+        touched.update(each.content.device_id for each in arrived if each.content and each.content.device_id)
+        return touched
+
+    def _judge(self, touched: Iterable[str], now: float) -> tuple[list[ModeChange], dict[str, Condition]]:
+        """Who came to a planned standstill or runs again, and what the touched devices are like."""
+        modes: list[ModeChange] = []
+        conditions: dict[str, Condition] = {}
+        for device_id in touched:
+            device = self._diagnosis.device(device_id)
+            if device is None:
+                continue
+            status = device.status(now)
+            conditions[device_id] = condition_of(status)
+            stopped = is_planned_stop(status)
+            if stopped is not (device_id in self._stopped):
+                (self._stopped.add if stopped else self._stopped.discard)(device_id)
+                modes.append(ModeChange(device_id, stopped, datetime.fromtimestamp(now, UTC)))
+        return modes, conditions
 
     def _look_for_silences(self, now: float, arrived: Sequence[Arrived]) -> Sequence[Finding]:
         """Who is silent? What the diagnosis was told by that is written down, as every message is."""
@@ -274,8 +318,3 @@ class ConditionWatch:
             elif finding.reading and finding.device_id not in self._faults and self._explainer is not None:
                 self._faults[finding.device_id] = finding
                 self._explainer.explain(finding, lambda *both: self._amended.append(both))
-
-
-def _was_switched_off(device: DeviceDiagnosis) -> bool:
-    """Whether it stands still as planned: one that is found faulty at a standstill is stuck, and that is an alarm."""
-    return device.is_stopped and device.health is not Health.FAULT

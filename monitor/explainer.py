@@ -79,12 +79,18 @@ class Explainer:
         while not self._stopping:
             asked = self._waiting.get()
             if asked is not None:
-                finding, then = asked
-                better = self.explained(finding)
-                if better == finding:
-                    self.unexplained += 1
-                else:
-                    then(finding, better)
+                self._answer(*asked)
+
+    def _answer(self, finding: Finding, then: Callable[[Finding, Finding], None]) -> None:
+        try:
+            better = self.explained(finding)
+            if better == finding:
+                self.unexplained += 1
+            else:
+                then(finding, better)
+        except Exception:  # noqa: BLE001 - an error of our own costs this alarm its better words, and no other
+            self.unexplained += 1
+            _LOG.exception("not_explained", device=finding.device_id)
 
     def _scored(self, rows: Sequence[Sequence[float]]) -> Sequence[float]:
         """Rows in the order of the plant's signals, asked in the order of the model's."""

@@ -1,44 +1,34 @@
-"""The state of every device, from verdicts and refusals alone: no network, no thread of its own.
+"""What a page shows of every device: what arrived, and the condition that the diagnosis tells of it.
 
-It is told what arrived and asked what changed. Both may come from several threads.
+It judges nothing. It is told what arrived, and in which condition a device is, and asked what changed; each from any
+thread. No network, no thread of its own.
 """
 
 import threading
 from array import array
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, tzinfo
-from enum import StrEnum
 from typing import Literal
 
 from contract.rejection import Reason, Rejection
 from contract.timestamp import parse_timestamp
 from contract.verdict import Verdict
 from monitor.clock import Clock
+from monitor.condition import UNKNOWN, Condition, State
 from monitor.loss_ledger import MAX_BOOTS, ROOM, Arrival, Losses, LossLedger, Number, number_of
 from monitor.window import Point, Window
 
 _MAX_SERVICES = 32
 _MAX_DETAIL = 300
-
-
-class State(StrEnum):
-    """What a tile says of its device."""
-
-    FAULT = "fault"
-    SILENT = "silent"
-    NO_DATA = "no_data"
-    HEALTHY = "healthy"
+_SET_BACK_VERDICTS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class FleetLimits:
-    """What bounds the fleet's memory and decides its states; see MonitorSettings for each."""
+    """What bounds the fleet's memory; see MonitorSettings for each."""
 
-    silent_after_s: float = 10
-    deciding_verdicts: int = 8
-    fault_verdicts: int = 2
     forget_after_s: float = 7 * 86400
     window_points: int = 300
     max_devices: int = 500
@@ -61,18 +51,18 @@ class DeviceView:
     """What there is to show of one device; ages in seconds at the moment of asking."""
 
     device_id: str
-    state: State
-    since: float
-    contact_age_s: float
+    condition: Condition
+    since: float | None
+    """When the condition's state began; None when that was before the start of the monitor."""
+    contact_age_s: float | None
+    """None when nothing was heard since then."""
     newest: Point | None
-    recent_verdicts: int
-    """The newest verdicts, which decide between healthy and fault."""
-    recent_faults: int
-    """How many of those are faults."""
     behind_s: float
     model: str | None
     rejected: int
     refusal: Refusal | None
+    refused: bool
+    """Whether the newest that was heard is a refusal."""
     losses: Losses
     restarted: bool
     """Whether points holds everything there is, in place of what was told before."""
@@ -98,25 +88,25 @@ class _Device:
     window: Window
     ledger: LossLedger
     contact: float
-    since: float
-    state: State = State.NO_DATA
+    since: float | None
+    condition: Condition = UNKNOWN
+    heard: bool = True
+    has_verdict: bool = False
     changed: int = 0
-    verdict_contact: float | None = None
     advanced: float = 0.0
     behind: int = 0
     restarted: int = 0
     names: tuple[str, ...] = ()
     model: str | None = None
     rejected: int = 0
-    refusal: Refusal | None = field(default=None)
+    refusal: Refusal | None = None
+    refused: bool = False
 
 
 class Fleet:
-    """Every device that was heard of, with its state.
+    """Every device that was heard of.
 
-    A state never depends on the order in which verdicts arrive: it is read off the window, which is sorted by the
-    sensor's time. It is a fault while ``fault_verdicts`` of the newest ``deciding_verdicts`` say so; where there are
-    fewer verdicts than that, while all of them do.
+    What is shown never depends on the order in which verdicts arrive: a window is sorted by the sensor's time.
     """
 
     def __init__(self, clock: Clock, limits: FleetLimits) -> None:
@@ -150,7 +140,7 @@ class Fleet:
         measured = parse_timestamp(verdict.time_stamp, self._limits.naive_time_zone).timestamp()
         with self._lock:
             device = self._heard(verdict.device_id)
-            device.verdict_contact = device.contact
+            device.has_verdict, device.refused = True, False
             self._count(device, Number.of(verdict.boot_id, verdict.seq))
             self._bear_a_clock_set_back(device, measured)
             # A sensor ahead of our time is filed at its arrival: otherwise its next verdicts, once its clock is
@@ -171,7 +161,7 @@ class Fleet:
                 device.model = verdict.model
                 if names != device.names:
                     device.names, device.restarted = names, point.number
-            self._settle(device)
+            device.changed = self._next()
 
     def take_rejection(self, rejection: Rejection) -> None:
         """A reading was refused: it is a contact, and no verdict."""
@@ -183,7 +173,30 @@ class Fleet:
             device.rejected += 1
             self._count(device, number_of(rejection))
             device.refusal = Refusal(rejection.reason, rejection.detail[:_MAX_DETAIL], self._clock.now())
-            self._settle(device)
+            device.refused = True
+            device.changed = self._next()
+
+    def take_conditions(self, conditions: Mapping[str, Condition]) -> None:
+        """The diagnosis says in which condition devices are; a device that is not kept stays so."""
+        with self._lock:
+            for device_id, condition in conditions.items():
+                device = self._devices.get(device_id)
+                if device is None or device.condition == condition:
+                    continue
+                if device.condition.state is not condition.state:
+                    device.since = self._clock.now()
+                device.condition, device.changed = condition, self._next()
+
+    def recall(self, conditions: Mapping[str, Condition]) -> None:
+        """The diagnosis knows devices of the last run: they are shown unheard, as far as there is room."""
+        with self._lock:
+            for device_id, condition in conditions.items():
+                if device_id not in self._devices and len(self._devices) < self._limits.max_devices:
+                    device = self._new(device_id)
+                    device.heard, device.since, device.condition = False, None, condition
+                    device.has_verdict = condition.state is not State.UNKNOWN
+                    device.changed = self._next()
+        self.take_conditions(conditions)
 
     def take_status(self, service: str, status: Literal["online", "offline"]) -> None:
         """A service came or went."""
@@ -205,21 +218,21 @@ class Fleet:
             points: Most points told of each device; all when None.
         """
         with self._lock:
-            self._refresh()
+            self._forget()
             changed = [device for device in self._devices.values() if device.changed > after]
             return self._view(changed, after, points)
 
     def view_of(self, device_id: str, after: int = 0) -> FleetView:
         """The same of one device, with every point that is kept; it has no device when there is none of that name."""
         with self._lock:
-            self._refresh()
+            self._forget()
             device = self._devices.get(device_id)
             return self._view([device] if device is not None and device.changed > after else [], after, None)
 
     def counts(self) -> dict[State, int]:
         """Devices in each state."""
         with self._lock:
-            self._refresh()
+            self._forget()
             return self._counts()
 
     def losses(self) -> Losses:
@@ -242,21 +255,24 @@ class Fleet:
         if device is None:
             if len(self._devices) >= self._limits.max_devices:
                 # Names that never had a verdict go first: a flood of them must not push out a real device.
-                victim = min(
-                    self._devices.values(), key=lambda each: (each.verdict_contact is not None, each.contact)
-                )
+                victim = min(self._devices.values(), key=lambda each: (each.has_verdict, each.contact))
                 del self._devices[victim.device_id]
                 self._evicted += 1
-            device = self._devices[device_id] = _Device(
-                device_id,
-                Window(self._limits.window_points),
-                LossLedger(max(MAX_BOOTS, ROOM // self._limits.max_devices)),
-                contact=0.0,
-                since=self._clock.now(),
-                advanced=self._clock.elapsed(),
-                restarted=self._number,
-            )
-        device.contact = self._clock.elapsed()
+            device = self._new(device_id)
+        device.contact, device.heard = self._clock.elapsed(), True
+        return device
+
+    def _new(self, device_id: str) -> _Device:
+        elapsed = self._clock.elapsed()
+        device = self._devices[device_id] = _Device(
+            device_id,
+            Window(self._limits.window_points),
+            LossLedger(max(MAX_BOOTS, ROOM // self._limits.max_devices)),
+            contact=elapsed,
+            since=self._clock.now(),
+            advanced=elapsed,
+            restarted=self._number,
+        )
         return device
 
     def _count(self, device: _Device, number: Number | None) -> None:
@@ -279,41 +295,22 @@ class Fleet:
             return
         device.behind += 1
         stale = elapsed - device.advanced > self._limits.clock_set_back_s
-        if stale and device.behind > self._limits.deciding_verdicts:
+        if stale and device.behind > _SET_BACK_VERDICTS:
             device.window.clear()
             device.advanced, device.behind, device.restarted = elapsed, 0, self._number + 1
 
-    def _settle(self, device: _Device) -> None:
-        state = self._state(device)
-        device.changed = self._next()
-        if state != device.state:
-            device.state, device.since = state, self._clock.now()
-
-    def _state(self, device: _Device) -> State:
-        if device.verdict_contact is None:
-            return State.NO_DATA
-        elapsed, limit = self._clock.elapsed(), self._limits.silent_after_s
-        if elapsed - device.verdict_contact > limit:
-            return State.SILENT if elapsed - device.contact > limit else State.NO_DATA
-        recent = device.window.latest(self._limits.deciding_verdicts)
-        enough = min(self._limits.fault_verdicts, len(recent))
-        return State.FAULT if sum(point.fault for point in recent) >= enough else State.HEALTHY
-
-    def _refresh(self) -> None:
-        """Silence comes without a message, so it is looked for whenever somebody asks."""
-        elapsed = self._clock.elapsed()
-        for device in list(self._devices.values()):
-            if elapsed - device.contact > self._limits.forget_after_s:
-                del self._devices[device.device_id]
-            elif self._state(device) != device.state:
-                self._settle(device)
+    def _forget(self) -> None:
+        """A device that was taken away says nothing of it, so it is looked for whenever somebody asks."""
+        heard_since = self._clock.elapsed() - self._limits.forget_after_s
+        for device_id in [each.device_id for each in self._devices.values() if each.contact < heard_since]:
+            del self._devices[device_id]
 
     def _next(self) -> int:
         self._number += 1
         return self._number
 
     def _counts(self) -> dict[State, int]:
-        counted = Counter(device.state for device in self._devices.values())
+        counted = Counter(device.condition.state for device in self._devices.values())
         return {state: counted[state] for state in State}
 
     def _view(self, devices: Iterable[_Device], after: int, points: int | None) -> FleetView:
@@ -330,19 +327,17 @@ class Fleet:
         restarted = device.restarted >= after
         fresh = [point for point in device.window if restarted or point.number > after]
         newest = device.window.newest
-        recent = device.window.latest(self._limits.deciding_verdicts)
         return DeviceView(
             device_id=device.device_id,
-            state=device.state,
+            condition=device.condition,
             since=device.since,
-            contact_age_s=self._clock.elapsed() - device.contact,
+            contact_age_s=self._clock.elapsed() - device.contact if device.heard else None,
             newest=newest,
-            recent_verdicts=len(recent),
-            recent_faults=sum(point.fault for point in recent),
             behind_s=0.0 if newest is None else max(0.0, self._clock.now() - newest.at),
             model=device.model,
             rejected=device.rejected,
             refusal=device.refusal,
+            refused=device.refused,
             losses=device.ledger.losses,
             restarted=restarted,
             points=tuple(fresh if points is None else fresh[-points:]),

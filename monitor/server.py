@@ -10,8 +10,11 @@ from typing import Any, Self
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
+from contract.alarm import AlarmState
 from contract.topics import Topics
+from monitor.alarms.database import AlarmDatabase
 from monitor.alarms.figures import AlarmCollector
+from monitor.alarms.notifier import Notifier
 from monitor.alarms.service import AlarmService
 from monitor.alarms.settings import AlarmSettings
 from monitor.clock import Clock
@@ -56,9 +59,6 @@ class Monitor:
         self.fleet = Fleet(
             clock,
             FleetLimits(
-                silent_after_s=settings.silent_after_s,
-                deciding_verdicts=settings.deciding_verdicts,
-                fault_verdicts=settings.fault_verdicts,
                 forget_after_s=settings.forget_after_s,
                 window_points=settings.window_points,
                 max_devices=settings.max_devices,
@@ -82,7 +82,7 @@ class Monitor:
             make_diagnosis=lambda held: Diagnosis(held, knowledge, naive_time_zone=settings.naive_time_zone),
             remembered=settings.receive_maximum,
             explainer=self.explainer,
-            on_failure=_end_process,
+            board=self.fleet,
         )
         self.subscriber.metrics.registry.register(
             AlarmCollector(self.alarms.figures, self.complaint, lambda: self.explainer.unexplained)
@@ -122,7 +122,7 @@ class Monitor:
         self.subscriber.start()
         self.alarms.start()
         self.explainer.start()
-        self.watch.start()
+        self.watch.start(_end_process)
 
     def stop(self) -> None:
         """Leave the broker in good order."""
@@ -133,6 +133,24 @@ class Monitor:
         self.signatures.stop()
         self.scoring.close()
         self.accounts.close()
+
+
+def try_out(all_settings: AllSettings, clock: Clock) -> None:
+    """Open what a worker will need, so that what is wrong is one sentence, and not a worker that ends with a trace.
+
+    Raises:
+        PlantError: The plant's file cannot be read, or does not say what it should.
+        StoreError: The alarms' file cannot be used.
+        AccountsUnusableError: The accounts' file cannot be used.
+        BadDestination: A notification URL is not understood.
+    """
+    Plant.read(all_settings.monitor.plant_file)
+    # Closed again before the worker is forked: SQLite does not bear a connection that two processes share.
+    with AlarmDatabase(all_settings.alarms.alarm_file) as database, database.transaction():
+        pass
+    Accounts(all_settings.login.account_file, clock).close()
+    for place, url in enumerate(all_settings.alarms.destinations(), start=1):
+        Notifier(url, place, lambda _: AlarmState.NORMAL)
 
 
 def _end_process() -> None:

@@ -73,20 +73,6 @@ class MonitorSettings(BaseSettings):
         description="What the plant knows of its machines: usual ranges, limits of wear, what to look at, planned "
         "maintenance, and the figures of the diagnosis.",
     )
-    silent_after_s: float = Field(
-        default=10, gt=0, description="A device without a verdict for so many seconds is shown as silent."
-    )
-    deciding_verdicts: int = Field(
-        default=8, ge=1, le=16, description="The newest verdicts of a device, which decide about its state."
-    )
-    fault_verdicts: int = Field(
-        default=2,
-        ge=1,
-        le=16,
-        description="So many faults among the deciding verdicts make the state a fault. One reading in eleven of a "
-        "faulty fan looks healthy and one in 3,000 of a healthy fan looks faulty: 2 of 8 is wrong once in a "
-        "million readings either way, and sees a fault with the second faulty verdict.",
-    )
     forget_after_s: float = Field(
         default=7 * 86400,
         gt=0,

@@ -99,7 +99,13 @@ def create_app(settings: MonitorSettings, login: LoginSettings, parts: Parts) ->
             else fleet.view_of(device_id, after)
         )
         return jsonify(
-            fleet_body(view, epoch=epoch, broker_trouble=subscriber.trouble, signature=signatures.signature)
+            fleet_body(
+                view,
+                epoch=epoch,
+                broker_trouble=subscriber.trouble,
+                monitor_trouble=parts.stalled(),
+                signature=signatures.signature,
+            )
         )
 
     @app.get("/")

@@ -9,7 +9,12 @@ from monitor.window import Point
 
 
 def fleet_body(
-    view: FleetView, *, epoch: str, broker_trouble: str | None, signature: ModelSignature | None
+    view: FleetView,
+    *,
+    epoch: str,
+    broker_trouble: str | None,
+    monitor_trouble: str | None,
+    signature: ModelSignature | None,
 ) -> dict[str, Any]:
     """The answer to GET /api/fans and /api/fans/<id>; times are milliseconds since 1970 UTC."""
     return {
@@ -18,6 +23,7 @@ def fleet_body(
         "total": view.total,
         "counts": {state.value: count for state, count in view.counts.items()},
         "broker_trouble": broker_trouble,
+        "monitor_trouble": monitor_trouble,
         "services": view.services,
         "losses": _losses_body(view.losses),
         "signature": None if signature is None else signature.model_dump(include={"signals", "threshold"}),
@@ -30,14 +36,13 @@ def _device_body(device: DeviceView) -> dict[str, Any]:
     names = () if newest is None else newest.names
     return {
         "id": device.device_id,
-        "state": device.state.value,
-        "since": _milliseconds(device.since),
-        "contact_age_s": round(device.contact_age_s, 3),
+        "state": device.condition.state.value,
+        "standing": sorted(device.condition.standing),
+        "since": None if device.since is None else _milliseconds(device.since),
+        "contact_age_s": None if device.contact_age_s is None else round(device.contact_age_s, 3),
         "behind_s": round(device.behind_s, 3),
         "probability": None if newest is None else _short(newest.probability),
         "fault": None if newest is None else int(newest.fault),
-        "recent_verdicts": device.recent_verdicts,
-        "recent_faults": device.recent_faults,
         "model": device.model,
         "rejected": device.rejected,
         "refusal": None
@@ -47,6 +52,7 @@ def _device_body(device: DeviceView) -> dict[str, Any]:
             "detail": device.refusal.detail,
             "received": _milliseconds(device.refusal.received),
         },
+        "refused": device.refused,
         "losses": _losses_body(device.losses),
         "signals": names,
         "restarted": device.restarted,

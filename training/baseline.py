@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 _FEWEST_ROWS = 60
 _WANDER_ROWS = 20
+_WANDER_PARTS = 20
 _MOST_WANDER = 0.99
 _WANDER_POWER = 1.5
 _SHRINKAGE = 0.2
@@ -69,9 +70,9 @@ class Baseline:
 def learn_baseline(rows: npt.NDArray[np.float64], names: Sequence[str]) -> Baseline:
     """Learn from rows [n, k] of a healthy machine, in the order in which they were measured.
 
-    A signal that wanders (its moving average over 20 rows makes up most of its scatter) has not been seen in all the
-    places where it will be tomorrow: its tolerance is its standard deviation over (1 - wander^2)^1.5. The
-    correlations are shrunk by a fifth towards none, because rows that follow each other tell little more than one.
+    A signal that wanders (its moving average over a twentieth of the rows makes up most of its scatter) has not been
+    seen in all the places where it will be tomorrow: its tolerance is its standard deviation over (1 - wander^2)^1.5.
+    The correlations are shrunk by a fifth towards none, because rows that follow each other tell little more than one.
 
     Args:
         rows: At least 60; finite.
@@ -118,7 +119,10 @@ def _scatter(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def _wander(rows: npt.NDArray[np.float64], scatter: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The share of each signal's scatter that is slow, 0 to 0.99."""
-    averages = np.lib.stride_tricks.sliding_window_view(rows, _WANDER_ROWS, axis=0).mean(axis=-1)
+    window = max(_WANDER_ROWS, len(rows) // _WANDER_PARTS)
+    # Of a long stretch not every window: neighbours are nearly the same, and there are hundreds anyway.
+    windows = np.lib.stride_tricks.sliding_window_view(rows, window, axis=0)[:: window // _WANDER_ROWS]
+    averages = windows.mean(axis=-1)
     return np.asarray(np.clip(averages.std(axis=0) / scatter, 0, _MOST_WANDER))
 
 

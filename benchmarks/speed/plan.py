@@ -18,10 +18,12 @@ from benchmarks.speed.contestants.processes import (
 )
 from benchmarks.speed.generator import LoadGenerator
 from benchmarks.speed.load import messages
-from benchmarks.speed.measures import carrying, standing
+from benchmarks.speed.measures import carrying, monitoring, standing
+from benchmarks.speed.measures.monitoring import MONITOR
 from benchmarks.speed.sample import Sample
 
 LOAD_ALONE = "load generator alone"
+MONITOR_IN_MEMORY = "monitor, its file in memory"
 SLOW = {"the article's way": 5.0, "LinkEdge's way": 150.0}
 """What those carry that do not carry the highest rate: messages a second."""
 
@@ -205,6 +207,38 @@ def disk(plan: Plan) -> Iterator[Sample]:
     yield Sample("disk", "the whole path", 1, {"per_second": 60}, figures)
 
 
+def monitor(plan: Plan) -> Iterator[Sample]:
+    """The monitor's pure core by the size of the fleet; then verdicts through MQTT, beside relay and predictor.
+
+    Once with its file on this machine's disk, and once in memory: what is between the two is the disk's commit.
+    """
+    load = list(messages(plan.count))
+    chosen = {name: start for name, start in plan.starts().items() if name in (RELAY, THIS_PROJECT)}
+    for number in range(1, plan.rounds + 1):
+        plan.say(f"round {number} of {plan.rounds}: the monitor's core")
+        for fans, figures in monitoring.core(10 * plan.count).items():
+            yield Sample("monitor core", MONITOR, number, {"fans": fans}, figures)
+        for name, start in chosen.items():
+            plan.say(f"round {number} of {plan.rounds}: {name}")
+            with running(name, start) as run:
+                figures = carrying.throughput(run.contestant, run.generator, load, qos=1)
+                yield Sample("monitor", name, number, {}, figures)
+        for name, place in ((MONITOR, None), (MONITOR_IN_MEMORY, "/dev/shm")):
+            plan.say(f"round {number} of {plan.rounds}: {name}")
+            with (
+                tempfile.TemporaryDirectory(prefix="fanwatch-bench-") as scratch,
+                tempfile.TemporaryDirectory(prefix="fanwatch-bench-", dir=place) as state,
+                broker(Path(scratch)) as mosquitto,
+                monitoring.monitor(mosquitto, name, Path(state)) as (contestant, server),
+                LoadGenerator(mosquitto.port) as generator,
+            ):
+                monitoring.intake(contestant, server, generator, list(monitoring.verdicts(2000, boot="warm")))
+                figures = monitoring.intake(
+                    contestant, server, generator, list(monitoring.verdicts(plan.count))
+                )
+                yield Sample("monitor", name, number, {}, figures)
+
+
 MEASURES: dict[str, Callable[[Plan], Iterator[Sample]]] = {
     "load": load_alone,
     "throughput": throughput,
@@ -213,6 +247,7 @@ MEASURES: dict[str, Callable[[Plan], Iterator[Sample]]] = {
     "replicas": replicas,
     "wide": wide,
     "backlog": backlog,
+    "monitor": monitor,
     "start": start,
     "disk": disk,
     "memory": memory,

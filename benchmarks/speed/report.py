@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.speed.contestants.processes import RELAY, THIS_PROJECT
+from benchmarks.speed.measures.monitoring import MONITOR
 from benchmarks.speed.sample import Sample, contestants, median, ratio, select
 
 JSON_FILE = "latest.json"
@@ -106,6 +107,11 @@ def goals(samples: Sequence[Sample]) -> list[Goal]:
     fans = [select(samples, "fleet", fans=n) for n in (10, 10_000)]
     costs = [median(some, THIS_PROJECT, "cpu_ms_per_1000") for some in fans]
     two = select(samples, "replicas", predictors=2)
+    watched = select(samples, "monitor")
+    core_costs = [
+        median(select(samples, "monitor core", fans=n), MONITOR, "microseconds_per_reading")
+        for n in (10, 10_000)
+    ]
     found: list[tuple[str, float, bool, float | None]] = [
         (
             "throughput at QoS 1, to the relay's",
@@ -137,6 +143,18 @@ def goals(samples: Sequence[Sample]) -> list[Goal]:
             1.1,
             False,
             costs[1] / costs[0] if costs[0] and costs[1] else None,
+        ),
+        (
+            "monitor: CPU of its core for a reading, 10,000 fans to 10",
+            1.1,
+            False,
+            core_costs[1] / core_costs[0] if core_costs[0] and core_costs[1] else None,
+        ),
+        (
+            "monitor: verdicts a second, to the predictor's readings",
+            1,
+            True,
+            ratio(watched, MONITOR, THIS_PROJECT, "per_second"),
         ),
         ("backlog, to the sustained rate", 0.9, True, ratio(drained, "drained", "sustained", "per_second")),
         ("two predictors: scored twice", 0, False, median(two, THIS_PROJECT, "duplicates")),
@@ -185,6 +203,8 @@ def as_markdown(report: Report) -> str:
         ("Predictors in one shared subscription", _condition_rows(report.samples, "replicas", "predictors")),
         ("Rows of 170 signals", _condition_rows(report.samples, "wide", "signals")),
         ("Backlog", _condition_rows(report.samples, "backlog", "waiting")),
+        ("The monitor's core, by size of the fleet", _core_rows(report.samples)),
+        ("The monitor through MQTT, beside relay and predictor", _monitor_rows(report.samples)),
         ("From start to first verdict", _figure_rows(report.samples, "start", "first_verdict_s")),
         (
             "Written to the disk, whole path at 60 a second",
@@ -286,6 +306,42 @@ def _condition_rows(samples: Sequence[Sample], measure: str, condition: str) -> 
         ]
     return _table(
         (condition, "contestant", "a second", "CPU ms for 1,000", "results twice", "smallest share"), rows
+    )
+
+
+def _core_rows(samples: Sequence[Sample]) -> list[str]:
+    some = select(samples, "monitor core")
+    rows = []
+    for fans in sorted({sample.conditions["fans"] for sample in some}):
+        at = select(some, "monitor core", fans=fans)
+        figures = ("microseconds_per_reading", "cores_at_one_in_2_s")
+        rows.append((f"{fans:,.0f}", *(_number(median(at, MONITOR, figure)) for figure in figures)))
+    return _table(("fans", "CPU µs for a reading", "cores at one reading in 2 s"), rows)
+
+
+def _monitor_rows(samples: Sequence[Sample]) -> list[str]:
+    some = select(samples, "monitor")
+    figures = ("per_second", "cpu_ms_per_1000", "kib_written_per_message", "memory_mib")
+    rows = [
+        (
+            name,
+            *(_number(median(some, name, figure)) for figure in figures),
+            _number(ratio(some, name, RELAY, "per_second")),
+            _number(ratio(some, name, THIS_PROJECT, "per_second")),
+        )
+        for name in contestants(some)
+    ]
+    return _table(
+        (
+            "contestant",
+            "messages a second",
+            "CPU ms for 1,000",
+            "KiB written for each",
+            "MiB",
+            "to the relay",
+            "to the predictor",
+        ),
+        rows,
     )
 
 

@@ -84,7 +84,10 @@ Examples:
 )
 def labels(
     out: Annotated[
-        Path, typer.Option(help="The CSV file to write: deviceID, from, to, label, kind, faulty.")
+        Path,
+        typer.Option(
+            help="The CSV file to write, - for the output: deviceID, from, to, label, kind, faulty."
+        ),
     ],
     file: AlarmFile = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what stands there.")] = False,
@@ -95,13 +98,17 @@ def labels(
     from monitor.alarms.labels import write_labels  # noqa: PLC0415
     from monitor.alarms.settings import AlarmSettings  # noqa: PLC0415
 
-    if out.exists() and not overwrite:
+    to_output = str(out) == "-"
+    if out.exists() and not overwrite and not to_output:
         _fail(f"{out} is there already; choose another --out, or pass --overwrite to replace it")
     try:
         with AlarmDatabase(file or AlarmSettings.read().alarm_file, read_only=True) as database:
             closed = list(AlarmHistory(database).closed())
     except StoreError as error:
         _fail(str(error))
+    if to_output:
+        write_labels(closed, sys.stdout)
+        return
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("w", newline="") as text:
         rows = write_labels(closed, text)

@@ -313,6 +313,17 @@ class AlarmDesk:
         with AlarmDatabase(self._database.path, read_only=True) as reader:
             return AlarmHistory(reader).occurrences(device_id=device_id, limit=limit)
 
+    def occurrences(self, alarm_ids: Iterable[int]) -> dict[int, PastAlarm]:
+        """Occurrences by their number; one that never was is left out."""
+        with AlarmDatabase(self._database.path, read_only=True) as reader:
+            found = {alarm_id: AlarmHistory(reader).occurrence(alarm_id) for alarm_id in set(alarm_ids)}
+        return {alarm_id: past for alarm_id, past in found.items() if past is not None}
+
+    def closed_while_open(self) -> dict[int, CloseOut]:
+        """What was said of alarms that are going on, by their number."""
+        with AlarmDatabase(self._database.path, read_only=True) as reader:
+            return AlarmHistory(reader).closed_while_open()
+
     def journal(self, device_id: str | None = None, limit: int = 200) -> list[Transition]:
         """The newest lines of the journal, in the order of their time."""
         with AlarmDatabase(self._database.path, read_only=True) as reader:

@@ -96,6 +96,17 @@ class AlarmHistory:
         ).fetchone()
         return None if row is None else _past_alarm(row)
 
+    def closed_while_open(self) -> dict[int, CloseOut]:
+        """What a technician said of occurrences that are not over yet, by their number."""
+        rows = self._database.run(
+            "SELECT alarm_id, outcome, note, close_out.who, close_out.at FROM close_out JOIN occurrence "
+            "USING (alarm_id) WHERE ended_at IS NULL"
+        )
+        return {
+            alarm_id: CloseOut(Outcome(outcome), str(note), str(who), moment_of(at))
+            for alarm_id, outcome, note, who, at in rows
+        }
+
     def closed(self) -> Iterator[PastAlarm]:
         """Every occurrence that a technician has closed, the oldest first."""
         rows = self._database.run(

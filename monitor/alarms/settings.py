@@ -41,7 +41,7 @@ class RuleChange(BaseModel):
 class AlarmSettings(BaseSettings):
     """Each field is variable FANWATCH_<NAME>; a secret is the file fanwatch_<name> in the secrets folder."""
 
-    model_config = SettingsConfigDict(env_prefix="FANWATCH_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="FANWATCH_", env_ignore_empty=True, extra="ignore")
 
     alarm_file: Path = Field(
         default=Path("/var/lib/fanwatch/alarms.sqlite3"),

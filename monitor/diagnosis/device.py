@@ -6,10 +6,12 @@ from typing import Any
 
 from contract.rejection import Rejection
 from monitor.diagnosis.evidence import Health
-from monitor.diagnosis.health import MachineHealth
+from monitor.diagnosis.health import machine_health
 from monitor.diagnosis.history import History
 from monitor.diagnosis.knowledge import Knowledge
+from monitor.diagnosis.measured_order import MeasuredOrder
 from monitor.diagnosis.mode import Mode, ModeWatch
+from monitor.diagnosis.plant import EvidenceKind
 from monitor.diagnosis.replay_window import SeenReadings
 from monitor.diagnosis.sensors import Sensors
 from monitor.diagnosis.standing import NOTHING, Standing
@@ -51,6 +53,7 @@ class DeviceDiagnosis:
         "_maintenance",
         "_mode",
         "_newest",
+        "_order",
         "_seen",
         "_sensors",
         "_standing",
@@ -69,7 +72,10 @@ class DeviceDiagnosis:
         self._standing = Standing(device_id)
         self._seen = SeenReadings()
         self._sensors = Sensors(knowledge, self._standing)
-        self._health = MachineHealth(knowledge, self._standing)
+        self._health = machine_health(knowledge, self._standing, self._maintenance)
+        gathers = plant.health.evidence is EvidenceKind.GATHERING
+        self._order = MeasuredOrder() if gathers else None
+        """Gathering asks for readings in order; to the sequential test a late one is as good as any."""
         self._wear = Wear(knowledge, self._standing)
         self._mode = None if plant.mode is None else ModeWatch(plant.mode)
         self._newest = float("-inf")
@@ -77,7 +83,7 @@ class DeviceDiagnosis:
         self._behind = 0
         self._last: tuple[float, ...] = ()
         self._held: tuple[float, float, tuple[float, ...]] | None = None
-        """Log ratio, time and values of a reading that may be a spike: the next one tells."""
+        """Probability, time and values of a reading that may be a spike: the next one tells."""
 
     @property
     def health(self) -> Health:
@@ -128,20 +134,11 @@ class DeviceDiagnosis:
             self._standing.end(FindingKind.SILENCE, now, "Readings arrive again.")
         in_order = self._is_newest(at, now)
         self._sensors.accept(at, now)
-        if self._maintenance and self.in_maintenance(at):
-            self._rest()
+        if self._order is None:
+            self._weigh(probability, at, now, values, in_order=in_order)
         else:
-            log_ratio = self._knowledge.log_ratio.of(probability)
-            if values is None or not in_order:
-                self._weigh_alone(log_ratio, at, now, values, in_order=in_order)
-            elif self._mode is None:
-                self._weigh_running(log_ratio, at, now, values)
-            elif not self._mode.take(values[self._knowledge.mode_index], at):
-                self._held = None
-            elif self._mode.mode is Mode.STOPPED:
-                self._weigh_stopped(log_ratio, at, now, values)
-            else:
-                self._weigh_running(log_ratio, at, now, values)
+            for told in self._order.take(boot, seq, at, now, probability, values):
+                self._weigh(told.probability, told.at, now, told.values, in_order=True)
         return self._standing.changes()
 
     def on_rejection(self, rejection: Rejection, now: float) -> Sequence[Finding]:
@@ -156,16 +153,19 @@ class DeviceDiagnosis:
 
         A machine that was switched off may take its sensors with it, and maintenance does so as a rule.
         """
-        if self._may_not_be_silent(now):
+        if self._order is not None:
+            for told in self._order.release():
+                self._weigh(told.probability, told.at, now, told.values, in_order=True)
+        if self._is_expected_to_speak(now):
             why = f"Nothing was heard for {duration_words(silent_s, silent_s)}."
             self._standing.begin(FindingKind.SILENCE, now, why, _LOOK_AT_LINK)
         return self._standing.changes()
 
     def would_be_silent(self, now: float) -> bool:
         """Whether a silence would be news of it, and a finding."""
-        return self._may_not_be_silent(now) and FindingKind.SILENCE not in self._standing.kinds
+        return self._is_expected_to_speak(now) and FindingKind.SILENCE not in self._standing.kinds
 
-    def _may_not_be_silent(self, now: float) -> bool:
+    def _is_expected_to_speak(self, now: float) -> bool:
         return not self.is_stopped and not self.in_maintenance(now)
 
     def _is_newest(self, at: float, now: float) -> bool:
@@ -182,17 +182,35 @@ class DeviceDiagnosis:
             return False
         self._newest, self._advanced, self._behind = at, now, 0
         self._health.forget_times()
+        if self._order is not None:
+            self._order.forget_times()
         self.history.restart_at(at)
         return True
 
+    def _weigh(
+        self, probability: float, at: float, now: float, values: tuple[float, ...] | None, *, in_order: bool
+    ) -> None:
+        if self._maintenance and self.in_maintenance(at):
+            self._rest()
+        elif values is None or not in_order:
+            self._weigh_alone(probability, at, now, values, in_order=in_order)
+        elif self._mode is None:
+            self._weigh_running(probability, at, now, values)
+        elif not self._mode.take(values[self._knowledge.mode_index], at):
+            self._held = None
+        elif self._mode.mode is Mode.STOPPED:
+            self._weigh_stopped(probability, at, now, values)
+        else:
+            self._weigh_running(probability, at, now, values)
+
     def _weigh_alone(
-        self, log_ratio: float, at: float, now: float, values: tuple[float, ...] | None, *, in_order: bool
+        self, probability: float, at: float, now: float, values: tuple[float, ...] | None, *, in_order: bool
     ) -> None:
         """A reading out of its row tells nothing of modes and sensors, but is evidence all the same."""
         if not self._standing.values_are_doubtful and not self.is_stopped:
-            self._health.count(log_ratio, at, now, values, in_order=in_order)
+            self._health.count(probability, at, now, values, in_order=in_order)
 
-    def _weigh_running(self, log_ratio: float, at: float, now: float, values: tuple[float, ...]) -> None:
+    def _weigh_running(self, probability: float, at: float, now: float, values: tuple[float, ...]) -> None:
         was_spike = self._sensors.look_at(values, now)
         held, self._held = self._held, None
         # One signal may well show the same number twice; several do so when a measurement is sent again.
@@ -209,17 +227,17 @@ class DeviceDiagnosis:
             return
         # Only a machine that is known to be well gets the benefit of the doubt.
         if self._sensors.newest_may_be_spike and self._health.health is Health.HEALTHY:
-            self._held = log_ratio, at, values
+            self._held = probability, at, values
         else:
-            self._health.count(log_ratio, at, now, values, in_order=True)
+            self._health.count(probability, at, now, values, in_order=True)
 
-    def _weigh_stopped(self, log_ratio: float, at: float, now: float, values: tuple[float, ...]) -> None:
+    def _weigh_stopped(self, probability: float, at: float, now: float, values: tuple[float, ...]) -> None:
         """A machine that stands still was switched off, unless it is hot or loud: then it is stuck."""
         self._last, self._held = (), None
         self._sensors.pause()
         is_hot = any(values[index] > high for index, high in self._knowledge.hot_above)
         if is_hot and not self._standing.values_are_doubtful:
-            self._health.count(log_ratio, at, now, values, in_order=True)
+            self._health.count(probability, at, now, values, in_order=True)
         else:
             self._health.restart()
 
@@ -236,6 +254,7 @@ class DeviceDiagnosis:
             "signals": list(self._knowledge.names),
             "standing": sorted(self._standing.kinds),
             "seen": self._seen.snapshot(),
+            "order": None if self._order is None else self._order.snapshot(),
             "sensors": self._sensors.snapshot(),
             "health": self._health.snapshot(),
             "wear": self._wear.snapshot(),
@@ -266,13 +285,15 @@ class DeviceDiagnosis:
         self._standing.kinds = {FindingKind(kind) for kind in state["standing"]}
         self._seen.restore(state["seen"])
         self._sensors.restore(state["sensors"], same_signals=same)
-        self._health.restore(state["health"])
+        self._health.restore(state["health"], same_signals=same)
         self._newest = float("-inf") if state["newest"] is None else float(state["newest"])
         self._advanced, self._behind = float(state["advanced"]), int(state["behind"])
         if self._mode is not None and state["mode"] is not None:
             self._mode.restore(state["mode"])
         if not same:
             return
+        if self._order is not None and state.get("order") is not None:
+            self._order.restore(state["order"])
         self._wear.restore(state["wear"])
         self.history.restore(state["history"])
         self._last = tuple(state["last"])

@@ -14,49 +14,23 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from monitor.diagnosis.plant import GatheringSettings
+
 _SETTLING = 40
 """Readings of the healthy stretch after which smoothing and level have left their starting point."""
-_FEWEST_READINGS = 60
+_FIRST_LEVEL_READINGS = 60
 _FEWEST_INDEPENDENT = 2.0
 """Of a stretch that only climbs or falls there is one value, as good as two; less cannot be told from so few."""
 _MOST_WANDER = 0.99
 _WANDER_READINGS = 20
+_WANDER_PARTS = 20
+"""What is slow is told by a moving average over a twentieth of the healthy stretch, and over 20 readings at least."""
+_MOST_CORRELATED = 4000
+"""A longer stretch is averaged to so many values before its autocorrelation is taken, whose cost is their square."""
 _RESOLUTION = 1e-3
 """Of a channel that never moved: so much of its value is taken for its scatter."""
 _MOST_LOG_ODDS = 16.0
 """A float32 probability is 1 from here on."""
-
-
-@dataclass(frozen=True, slots=True)
-class GatheringSettings:
-    """How evidence is gathered; counted in readings, and in standard deviations of the healthy stretch.
-
-    Chosen on SKAB's valve1 and anomaly-free recordings at one reading a second (docs/skab.md).
-    """
-
-    healthy_readings: int = 400
-    """Readings from the start that are taken for healthy and learned from; at least 60."""
-    smoothing_readings: float = 15.0
-    """Time constant of the smoothing: a shift is seen the later, and the smaller, the longer."""
-    level_readings: float = 100.0
-    """Time constant with which the level follows: what is slower is drift and no fault."""
-    limit: float = 3.4
-    """Deviations of the smoothed healthy channel from its level within which it may stray."""
-    least_limit: float = 1.0
-    """Deviations of the unsmoothed healthy channel that are always allowed."""
-    model_limit: float = 1.25
-    """The model's log-odds may stray so many times as far as a signal."""
-    return_share: float = 0.15
-    """A channel is back when its deviation is below this share of its peak, or below its limit."""
-    off_delay_readings: int = 15
-    """The state stays at fault for so many readings after the last channel is back (ISA-18.2's off-delay)."""
-
-    def __post_init__(self) -> None:
-        if self.healthy_readings < _FEWEST_READINGS:
-            raise ValueError(
-                f"healthy_readings is {self.healthy_readings}; expected at least {_FEWEST_READINGS}: "
-                "from fewer there is nothing to learn"
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +46,34 @@ class Gathered:
     """The channel of that deviation; None while learning."""
 
 
+@dataclass(frozen=True, slots=True)
+class Strayed:
+    """A channel that has left its limit."""
+
+    signal: int | None
+    """Which one; None is the model's log-odds."""
+    value: float
+    """Smoothed."""
+    level: float
+    """Its own of the last minutes before it left."""
+    limit: float
+    """How far from the level it may stray."""
+
+    @property
+    def by(self) -> float:
+        """How far it has strayed, in units of its limit."""
+        return abs(self.value - self.level) / self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """Of the settings, what each step of a channel asks for."""
+
+    smoothing: float
+    level: float
+    return_share: float
+
+
 @dataclass(slots=True)
 class _Channel:
     """One channel: its limit, and what is remembered of its past."""
@@ -84,13 +86,13 @@ class _Channel:
     peak: float = 0.0
     least: float = 0.0
 
-    def step(self, value: float, settings: GatheringSettings) -> float:
+    def step(self, value: float, pace: "_Pace") -> float:
         """Take one value; the deviation in units of the limit."""
-        self.smooth += (value - self.smooth) / settings.smoothing_readings
+        self.smooth += (value - self.smooth) / pace.smoothing
         deviation = abs(self.smooth - self.level)
         if self.strayed:
             self.peak = max(self.peak, deviation)
-            if deviation < max(self.limit, settings.return_share * self.peak):
+            if deviation < max(self.limit, pace.return_share * self.peak):
                 self.strayed, self.returning, self.least = False, True, deviation
         elif deviation > self.limit + (self.least if self.returning else 0.0):
             self.strayed, self.returning, self.peak = True, False, deviation
@@ -98,8 +100,11 @@ class _Channel:
         self.returning = self.returning and deviation > self.limit
         self.least = min(self.least, deviation) if self.returning else 0.0
         if not self.strayed:
-            self.level += (self.smooth - self.level) / settings.level_readings
+            self.level += (self.smooth - self.level) / pace.level
         return deviation / self.limit
+
+
+_NOTHING_YET = Gathered(learning=True, fault=False, score=0.0, channel=None)
 
 
 class Gathering:
@@ -113,9 +118,15 @@ class Gathering:
     def __init__(self, signals: Sequence[str], settings: GatheringSettings | None = None) -> None:
         self._names = (*signals, "model")
         self._settings = settings or GatheringSettings()
+        self._pace = _Pace(self._settings.smoothing, self._settings.level, self._settings.return_share)
+        self._averaged = self._settings.averaged_readings
+        self._open: list[tuple[float, ...]] = []
+        """Readings that wait to be averaged."""
+        self._newest = _NOTHING_YET
         self._healthy: list[tuple[float, ...]] = []
         self._channels: list[_Channel] = []
-        self._quiet = self._settings.off_delay_readings + 1
+        self._off_delay = self._settings.off_delay
+        self._quiet = self._off_delay + 1
 
     def step(self, values: Sequence[float], probability: float) -> Gathered:
         """Take one reading and the model's verdict on it.
@@ -125,10 +136,18 @@ class Gathering:
             probability: The verdict's.
         """
         row = (*values, log_odds(probability))
-        if not self._channels:
-            return self._learn(row)
+        if self._averaged > 1:
+            self._open.append(row)
+            if len(self._open) < self._averaged:
+                return self._newest
+            row = tuple(sum(column) / self._averaged for column in zip(*self._open, strict=True))
+            self._open = []
+        self._newest = self._learn(row) if not self._channels else self._weigh(row)
+        return self._newest
+
+    def _weigh(self, row: tuple[float, ...]) -> Gathered:
         deviations = [
-            channel.step(value, self._settings) for channel, value in zip(self._channels, row, strict=True)
+            channel.step(value, self._pace) for channel, value in zip(self._channels, row, strict=True)
         ]
         if any(channel.strayed for channel in self._channels):
             self._quiet = 0
@@ -137,10 +156,24 @@ class Gathering:
         score = max(deviations)
         return Gathered(
             learning=False,
-            fault=self._quiet <= self._settings.off_delay_readings,
+            fault=self._quiet <= self._off_delay,
             score=score,
             channel=self._names[deviations.index(score)],
         )
+
+    def strayed(self) -> list[Strayed]:
+        """The channels that are outside of their limits now, the furthest first."""
+        model = len(self._channels) - 1
+        found = [
+            Strayed(None if index == model else index, channel.smooth, channel.level, channel.limit)
+            for index, channel in enumerate(self._channels)
+            if channel.strayed
+        ]
+        return sorted(found, key=lambda one: -one.by)
+
+    def smoothed(self) -> tuple[float, ...]:
+        """The signals as they are now, smoothed; none while learning."""
+        return tuple(channel.smooth for channel in self._channels[:-1])
 
     def state(self) -> dict[str, Any]:
         """Everything that is remembered, as JSON can hold it."""
@@ -149,6 +182,8 @@ class Gathering:
             "healthy": [list(row) for row in self._healthy],
             "channels": [asdict(channel) for channel in self._channels],
             "quiet": self._quiet,
+            "open": [list(row) for row in self._open],
+            "newest": asdict(self._newest),
         }
 
     @classmethod
@@ -158,6 +193,8 @@ class Gathering:
         gathering._healthy = [tuple(row) for row in state["healthy"]]
         gathering._channels = [_Channel(**channel) for channel in state["channels"]]
         gathering._quiet = state["quiet"]
+        gathering._open = [tuple(row) for row in state["open"]]
+        gathering._newest = Gathered(**state["newest"])
         return gathering
 
     def _learn(self, row: tuple[float, ...]) -> Gathered:
@@ -177,13 +214,14 @@ def log_odds(probability: float) -> float:
 
 
 def wander(values: Sequence[float]) -> float:
-    """The share of a channel's scatter that is slow: of the moving average over 20 readings, 0 to 0.99."""
+    """The share of a channel's scatter that is slow, 0 to 0.99: that its moving average keeps."""
     scatter = _deviation(values)
-    total = sum(values[:_WANDER_READINGS])
-    averages = [total / _WANDER_READINGS]
-    for new, old in zip(values[_WANDER_READINGS:], values, strict=False):
+    window = max(_WANDER_READINGS, len(values) // _WANDER_PARTS)
+    total = sum(values[:window])
+    averages = [total / window]
+    for new, old in zip(values[window:], values, strict=False):
         total += new - old
-        averages.append(total / _WANDER_READINGS)
+        averages.append(total / window)
     return min(_MOST_WANDER, _deviation(averages) / scatter) if scatter > 0 else 0.0
 
 
@@ -191,8 +229,11 @@ def independent_values(values: Sequence[float]) -> float:
     """How many independent values a stretch of dependent ones is worth.
 
     The length over the integrated autocorrelation time, whose sum ends with the last positive pair of lags (Geyer,
-    Practical Markov chain Monte Carlo, 1992, initial positive sequence).
+    Practical Markov chain Monte Carlo, 1992, initial positive sequence). A stretch of more than 4,000 is worth 4,000
+    at most.
     """
+    if len(values) > _MOST_CORRELATED:
+        values = _averages(values, -(-len(values) // _MOST_CORRELATED))
     mean = sum(values) / len(values)
     centred = [value - mean for value in values]
     variance = sum(value * value for value in centred)
@@ -218,24 +259,29 @@ def _learned(values: Sequence[float], settings: GatheringSettings) -> _Channel:
     scatter = _deviation(values)
     if scatter <= _RESOLUTION * _RESOLUTION * abs(values[0]):  # but for rounding, it never moved
         scatter = _RESOLUTION * max(1.0, abs(values[0]))
-    first, longer = values[: _SETTLING // 2], values[:_FEWEST_READINGS]
+    first, longer = values[: _SETTLING // 2], values[:_FIRST_LEVEL_READINGS]
     smooth, level = sum(first) / len(first), sum(longer) / len(longer)
     left: list[float] = []
     for value in values:
-        smooth += (value - smooth) / settings.smoothing_readings
+        smooth += (value - smooth) / settings.smoothing
         left.append(smooth - level)
-        level += (smooth - level) / settings.level_readings
+        level += (smooth - level) / settings.level
     settled = left[_SETTLING:]
     independent = max(_FEWEST_INDEPENDENT, independent_values(settled))
     strays = math.sqrt(sum(value * value for value in settled) / len(settled))
     tolerance = (1 + 2 / independent) / (1 - wander(values) ** 2)
-    limit = max(settings.limit * strays * tolerance, settings.least_limit * scatter)
+    limit = max(settings.most_deviations * strays * tolerance, settings.least_limit * scatter)
     return _Channel(limit=limit, smooth=smooth, level=level)
 
 
 def _deviation(values: Sequence[float]) -> float:
     mean = sum(values) / len(values)
     return math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
+
+
+def _averages(values: Sequence[float], count: int) -> list[float]:
+    """Of each ``count`` values that follow each other; an incomplete rest is left out."""
+    return [sum(values[begin : begin + count]) / count for begin in range(0, len(values) - count + 1, count)]
 
 
 def _product(centred: Sequence[float], lag: int) -> float:

@@ -4,8 +4,10 @@ Usual ranges, limits of wear, how a stop is told from a fault, what to look at, 
 the figures of the diagnosis, each with a default.
 """
 
+import math
 import tomllib
 from datetime import UTC, datetime, time, timedelta
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -17,6 +19,7 @@ from contract.bundle import ModelSignature
 from contract.identity import SignalName
 
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_FEWEST_HEALTHY = 60
 DEFAULT_PLANT = Path(__file__).parents[1] / "plant.toml"
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -109,6 +112,11 @@ class Maintenance(_Table):
     at: time | None = Field(default=None, description="Local time of the day, without a zone.")
     hours: float | None = Field(default=None, gt=0, le=168)
     zone: str = Field(default="UTC", description='Of ``at``: "Europe/Berlin".')
+    learn_anew: bool = Field(
+        default=False,
+        description="With from and to, and gathered evidence: behind it, what is usual is learned anew, because the "
+        "machine is another one after a repair. Its fault is over by that, so leave it out where one only cleans.",
+    )
 
     @field_validator("zone")
     @classmethod
@@ -130,6 +138,8 @@ class Maintenance(_Table):
                 raise ValueError("from and to need a zone: 2026-11-23T06:00:00+01:00")
         if self.start is not None and self.end is not None and self.start >= self.end:
             raise ValueError("from must be before to")
+        if self.learn_anew and not all(once):
+            raise ValueError("learn_anew goes with from and to: each week would be learned anew")
         return self
 
     @cached_property
@@ -185,6 +195,117 @@ class EvidenceSettings(_Table):
         ge=0,
         description="Readings closer together than this tell the same thing twice, and count in proportion.",
     )
+
+
+class EvidenceKind(StrEnum):
+    """How a machine's health is told from its verdicts."""
+
+    SEQUENTIAL_TEST = "sequential_test"
+    GATHERING = "gathering"
+
+
+class HealthPlan(_Table):
+    """Which evidence tells the machine's health."""
+
+    evidence: EvidenceKind = Field(
+        default=EvidenceKind.SEQUENTIAL_TEST,
+        description='"sequential_test" for a model that was trained on faults, whose probability is calibrated '
+        '(settings: [evidence]); "gathering" for one that has seen healthy readings only, as `fanwatch learn` makes '
+        "it, and for signals that wander (settings: [gathering]).",
+    )
+
+
+_SMOOTHING_FACTOR = 0.75
+_LIMIT = 3.4
+_VALUES = 400 / 15
+"""Smoothed values in the stretch that the limit was chosen on."""
+
+
+class GatheringSettings(_Table):
+    """How evidence is gathered; counted in readings, and in standard deviations of the healthy stretch.
+
+    Chosen on SKAB's valve1 and anomaly-free recordings, 400 healthy readings at one a second (docs/skab.md). A longer
+    stretch has shown more of what the machine does when it is well: the time constants follow it.
+    """
+
+    healthy_readings: int = Field(
+        default=400,
+        description="Readings from the start that are taken for healthy and learned from; at least 60.",
+    )
+    averaged_readings: int = Field(
+        default=1,
+        ge=1,
+        description="So many readings are averaged into one beforehand, and everything else here counts those: for a "
+        "machine that tells more often than its condition can change.",
+    )
+    smoothing_readings: float | None = Field(
+        default=None,
+        ge=1,
+        description="Time constant of the smoothing: a shift is seen the later, and the smaller, the longer. If not "
+        "given, 15 for 400 healthy readings, and with the square root of their number.",
+    )
+    level_readings: float | None = Field(
+        default=None,
+        ge=1,
+        description="Time constant with which the level follows: what is slower is drift and no fault. If not given, a "
+        "quarter of the healthy readings.",
+    )
+    limit: float | None = Field(
+        default=None,
+        gt=0,
+        description="Deviations of the smoothed healthy channel from its level within which it may stray. If not "
+        "given, 3.4 for 400 healthy readings, and more for a longer stretch as the largest of more values is larger.",
+    )
+    least_limit: float = Field(
+        default=1.0, gt=0, description="Deviations of the unsmoothed healthy channel that are always allowed."
+    )
+    model_limit: float = Field(
+        default=1.25, gt=0, description="The model's log-odds may stray so many times as far as a signal."
+    )
+    return_share: float = Field(
+        default=0.15,
+        ge=0,
+        lt=1,
+        description="A channel is back when its deviation is below this share of its peak, or below its limit.",
+    )
+    off_delay_readings: int | None = Field(
+        default=None,
+        ge=0,
+        description="The fault stays for so many readings after the last channel is back (ISA-18.2's off-delay). If "
+        "not given, as many as the smoothing's time constant.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.healthy_readings < _FEWEST_HEALTHY:
+            raise ValueError(
+                f"healthy_readings is {self.healthy_readings}; expected at least {_FEWEST_HEALTHY}: "
+                "from fewer there is nothing to learn"
+            )
+        return self
+
+    @property
+    def smoothing(self) -> float:
+        """Time constant of the smoothing, in (averaged) readings."""
+        return self.smoothing_readings or max(1.0, _SMOOTHING_FACTOR * math.sqrt(self.healthy_readings))
+
+    @property
+    def level(self) -> float:
+        """Time constant of the level, likewise."""
+        return self.level_readings or self.healthy_readings / 4
+
+    @property
+    def most_deviations(self) -> float:
+        """The limit; grows as the largest of N independent normal values, sqrt(2 ln N), N smoothed ones a stretch."""
+        if self.limit is not None:
+            return self.limit
+        values = max(2.0, self.healthy_readings / (_SMOOTHING_FACTOR * math.sqrt(self.healthy_readings)))
+        return _LIMIT * math.sqrt(math.log(values) / math.log(_VALUES))
+
+    @property
+    def off_delay(self) -> int:
+        """So many (averaged) readings."""
+        return round(self.smoothing) if self.off_delay_readings is None else self.off_delay_readings
 
 
 class QualitySettings(_Table):
@@ -247,13 +368,16 @@ class Plant(_Table):
     mode: ModePlan | None = None
     inspect: tuple[InspectionRule, ...] = ()
     maintenance: tuple[Maintenance, ...] = ()
+    health: HealthPlan = HealthPlan()
     evidence: EvidenceSettings = EvidenceSettings()
+    gathering: GatheringSettings = GatheringSettings()
     quality: QualitySettings = QualitySettings()
     trend: TrendSettings = TrendSettings()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         known = ", ".join(self.signals) or "none"
+        self._check_evidence()
         if self.mode is not None and self.mode.signal not in self.signals:
             raise ValueError(f"mode.signal {self.mode.signal!r} is not one of the signals: {known}")
         for rule in self.inspect:
@@ -261,6 +385,18 @@ class Plant(_Table):
                 if condition.split()[0] not in self.signals:
                     raise ValueError(f"inspect: {condition!r} names none of the signals: {known}")
         return self
+
+    def _check_evidence(self) -> None:
+        """A table that nothing would read is a mistake."""
+        gathers = self.health.evidence is EvidenceKind.GATHERING
+        idle = "evidence" if gathers else "gathering"
+        if idle in self.model_fields_set:
+            raise ValueError(
+                f"[{idle}] is not read while health.evidence is {self.health.evidence.value!r}: take the table out, or "
+                "choose the other evidence"
+            )
+        if gathers and not self.signals:
+            raise ValueError("gathering looks at the signals: expected at least one under [signals]")
 
     @classmethod
     def read(cls, path: Path = DEFAULT_PLANT) -> Self:

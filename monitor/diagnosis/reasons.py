@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from monitor.diagnosis.gathering import Strayed
 from monitor.diagnosis.plant import Plant, SignalPlan
 from monitor.diagnosis.shapley import NotScored, Score, shapley_values
 from monitor.diagnosis.time_left import TimeLeft
@@ -11,6 +12,7 @@ _NAMED_SHARE = 0.15
 _MOST_NAMED = 3
 _MOST_CONTRIBUTIONS = 8
 _LOOK_ANYWAY = "the machine"
+_TOGETHER_UNUSUAL = "Each signal is near its level, but the model finds them unusual together"
 
 
 class Reasons:
@@ -40,6 +42,35 @@ class Reasons:
         named = [part for part in parts if part.share >= _NAMED_SHARE and _side(part)] or parts[:1]
         look_at = self._look_at(named)
         told = " and ".join(self._told(part) for part in named[:_MOST_NAMED])
+        return f"{_capital(told)}: look at {look_at}.", look_at, tuple(parts[:_MOST_CONTRIBUTIONS])
+
+    def of_strayed(
+        self, strayed: Sequence[Strayed], smoothed: Sequence[float]
+    ) -> tuple[str, str, tuple[Contribution, ...]]:
+        """Why gathered evidence says fault, in the same form: which signals have left their own level of late.
+
+        What is usual is here what is usual for this machine now, its level and how far it may stray from it. Where the
+        model alone has strayed, the smoothed signals [k] are explained as a reading is.
+        """
+        named = [(one.signal, one) for one in strayed if one.signal is not None]
+        whole = sum(one.by for _, one in named)
+        parts = [
+            Contribution(
+                signal=self._names[index],
+                value=one.value,
+                unit=self._plans[index].unit,
+                usual_low=one.level - one.limit,
+                usual_high=one.level + one.limit,
+                share=one.by / whole,
+            )
+            for index, one in named
+        ]
+        if not parts and any(map(excess, smoothed, self._plans)):
+            return self.of_fault(smoothed)
+        look_at = self._look_at(parts)
+        if not parts:
+            return f"{_TOGETHER_UNUSUAL}: look at {look_at}.", look_at, ()
+        told = " and ".join(self._told(part) for part in parts[:_MOST_NAMED])
         return f"{_capital(told)}: look at {look_at}.", look_at, tuple(parts[:_MOST_CONTRIBUTIONS])
 
     def of_wear(self, estimate: TimeLeft, now: float) -> tuple[str, str, tuple[Contribution, ...]]:

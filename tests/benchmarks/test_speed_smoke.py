@@ -3,7 +3,8 @@
 from benchmarks.speed.contestants.processes import CONTESTANTS, RELAY, THIS_PROJECT
 from benchmarks.speed.generator import LoadGenerator
 from benchmarks.speed.load import messages
-from benchmarks.speed.plan import MEASURES, Plan
+from benchmarks.speed.measures.monitoring import MONITOR
+from benchmarks.speed.plan import MEASURES, MONITOR_IN_MEMORY, Plan
 from testbed.mosquitto import Mosquitto
 
 FEW = 300
@@ -52,3 +53,17 @@ def test_the_load_generator_gets_back_each_message_that_it_sends(mosquitto: Mosq
 def test_every_contestant_can_be_chosen_by_its_name() -> None:
     assert next(iter(CONTESTANTS)) == RELAY
     assert set(Plan(print).starts()) == set(CONTESTANTS)
+
+
+def test_the_monitor_takes_commits_and_acknowledges_every_verdict_and_its_core_is_measured() -> None:
+    samples = list(MEASURES["monitor"](plan()))
+    assert [sample.conditions["fans"] for sample in samples if sample.measure == "monitor core"] == [
+        10,
+        100,
+        1000,
+        10_000,
+    ]
+    through = {sample.contestant: sample.figures for sample in samples if sample.measure == "monitor"}
+    assert list(through) == [RELAY, THIS_PROJECT, MONITOR, MONITOR_IN_MEMORY]
+    assert all(figures["per_second"] > 0 for figures in through.values())
+    assert through[MONITOR]["kib_written_per_message"] > 0

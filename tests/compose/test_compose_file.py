@@ -50,6 +50,23 @@ def test_no_service_can_write_gain_rights_fork_without_end_take_all_memory_or_fi
     assert not any("docker.sock" in mount for mount in service.get("volumes", []))
 
 
+def test_the_monitor_keeps_alarms_and_accounts_in_a_volume_that_nobody_else_has() -> None:
+    mounts = {name: service.get("volumes", []) for name, service in SERVICES.items()}
+    assert "monitor-data:/var/lib/fanwatch" in mounts["monitor"]
+    assert [name for name, all_ in mounts.items() if any("monitor-data" in each for each in all_)] == [
+        "monitor"
+    ]
+    assert "monitor-data" in _file()["volumes"]
+    # A named volume takes its owner from the image.
+    assert "install -d -o 10001 -g 10001 -m 700 /var/lib/fanwatch" in _dockerfile("monitor")
+
+
+def test_a_site_brings_its_own_plant_file_and_without_one_has_ours() -> None:
+    mount = "${FANWATCH_PLANT_FILE:-./monitor/plant.toml}:/etc/fanwatch/plant.toml:ro"
+    assert mount in SERVICES["monitor"]["volumes"]
+    assert SERVICES["monitor"]["environment"]["FANWATCH_PLANT_FILE"] == "/etc/fanwatch/plant.toml"
+
+
 @pytest.mark.parametrize("name", STAYING)
 def test_every_service_comes_back_after_a_crash_and_says_whether_it_works(name: str) -> None:
     service = STAYING[name]
@@ -147,7 +164,10 @@ def test_every_foreign_image_is_pinned_to_a_full_version() -> None:
 def test_data_lies_in_named_volumes_so_that_it_survives_down_and_up() -> None:
     named = set(_file()["volumes"])
     mounted = {
-        m.split(":")[0] for s in SERVICES.values() for m in s.get("volumes", []) if not m.startswith(".")
+        m.split(":")[0]
+        for s in SERVICES.values()
+        for m in s.get("volumes", [])
+        if not m.startswith((".", "$"))
     }
     assert mounted == named
     assert {"mosquitto-data", "influxdb-data", "grafana-data"} <= named

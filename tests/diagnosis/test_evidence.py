@@ -8,9 +8,9 @@ from evaluation.health_study import study_health, study_recording
 from monitor.diagnosis.evidence import Evidence, Health, LogRatio
 from monitor.diagnosis.plant import EvidenceSettings
 from tests.diagnosis.told import REPOSITORY
+from tests.evaluation.real_recordings import FAN_CSV, needs_fan_csv
 
 BUNDLE = REPOSITORY / "models/fan"
-RECORDING = REPOSITORY.parents[1] / "shared/data/fan.csv"
 SETTINGS = EvidenceSettings()
 
 
@@ -23,9 +23,9 @@ def test_on_streams_of_the_known_distributions_states_are_right_and_rare_and_cha
     assert figures.figures()["readings_to_healthy_median"] <= 8
 
 
-@pytest.mark.skipif(not RECORDING.exists(), reason=f"LEFT OUT: the recording {RECORDING} is not in a clone")
+@needs_fan_csv
 def test_on_the_recording_every_state_after_ten_readings_is_right() -> None:
-    states, wrong, flaps = study_recording(BUNDLE, RECORDING)
+    states, wrong, flaps = study_recording(BUNDLE, FAN_CSV)
     assert (states, wrong, flaps) == (19_982, 0, 0)
 
 

@@ -42,6 +42,28 @@ def test_show_of_an_unknown_name_says_which_there_are() -> None:
     assert "grafana" in result.stderr
 
 
+def test_a_secret_that_a_person_gives_is_kept_for_its_reader_and_taken_away_by_nothing(
+    somewhere: Site,
+) -> None:
+    environment = {"FANWATCH_SECRETS_ROOT": str(somewhere.folder / "secrets")}
+    file = somewhere.secrets_of("monitor") / "fanwatch_notify_urls"
+
+    def keep(text: str, name: str = "notify-urls") -> str:
+        result = runner.invoke(app, ["keep", name], input=text, env=environment)
+        assert "secret@" not in result.output
+        return result.output
+
+    assert keep("json://user:secret@one\n") == "notify-urls is kept; restart monitor\n"
+    assert file.read_text() == "json://user:secret@one"
+    assert file.stat().st_mode & 0o777 == 0o400
+    assert keep("json://user:secret@one") == "notify-urls is as it was\n"
+    assert keep("json://user:secret@two") == "notify-urls is kept; restart monitor\n"
+    assert keep(" \n") == "notify-urls is taken away; restart monitor\n"
+    assert not file.exists()
+    assert keep("") == "notify-urls is as it was\n"
+    assert keep("x", "mqtt-legacy").startswith("error: no secret 'mqtt-legacy' is given by people")
+
+
 def test_show_before_setup_says_so(tmp_path: Path) -> None:
     result = runner.invoke(app, ["show", "grafana"], env={"FANWATCH_SECRETS_ROOT": str(tmp_path)})
     assert result.exit_code == 1

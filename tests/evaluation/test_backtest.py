@@ -2,7 +2,6 @@ import csv
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,9 @@ from evaluation.backtest import run
 from evaluation.backtest_report import write_report
 from evaluation.config import BacktestConfig, ConfigError
 from evaluation.recorded import InvalidRecording, Recorded, read_recording
-from evaluation.usual_band import NotEnoughHealth, learn_usual_band
-from monitor.findings import Finding, FindingKind
+from monitor.findings import FindingKind
 from tests.evaluation.recordings import FAN, FURNACE, START, write_fans, write_furnace
+from training.baseline import NotEnoughHealth
 from training.fan import HEALTHY
 
 REPOSITORY = Path(__file__).parents[2]
@@ -62,6 +61,9 @@ def test_one_temperature_without_labels_needs_a_configuration_and_nothing_else(t
         assert alarm["signals"] == "temperature"
         assert alarm["why"].startswith("Temperature ")
     assert len(alarms) == 2
+    gathering = summary_in(tmp_path / "out")["gathering"]
+    assert (gathering["healthy_readings"], gathering["averaged_readings"]) == (2592, 1)
+    assert gathering["level_readings"] == 648
     assert (tmp_path / "out/alarms.png").stat().st_size > 10_000
 
 
@@ -124,7 +126,7 @@ def test_a_gap_in_the_recording_is_a_silence_from_the_moment_at_which_it_was_one
     [alarm] = result.alarms
     assert alarm.kind is FindingKind.SILENCE
     assert alarm.raised == pytest.approx(times[99] + 30)
-    assert alarm.cleared == pytest.approx(times[100])
+    assert alarm.cleared == pytest.approx(times[100] + 30)  # its off-delay
 
 
 def test_an_empty_cell_and_an_impossible_value_are_refused_as_the_predictor_would(tmp_path: Path) -> None:
@@ -137,19 +139,41 @@ def test_an_empty_cell_and_an_impossible_value_are_refused_as_the_predictor_woul
     assert "vibration: got 9000, expected 0 to 1000" in result.alarms[1].why
 
 
-def test_the_alarms_life_cycle_may_delay_what_is_announced(tmp_path: Path) -> None:
-    seen: list[float] = []
-
-    def never(findings: Sequence[Finding], now: float) -> Sequence[Finding]:
-        seen.append(now)
-        return ()
-
+def test_what_is_announced_went_through_the_alarms_life_cycle(tmp_path: Path) -> None:
     file, path = write_fans(tmp_path, BUNDLE, seed=3)
-    config = BacktestConfig.read(path)
-    result = run(config, read_recording(file, config), life_cycle=never)
-    assert result.alarms == []
-    assert len(seen) >= 800
-    assert seen == sorted(seen)
+    plain = BacktestConfig.read(path)
+    recorded = read_recording(file, plain)
+    raised = {}
+    for delay in (0, 5, 60):
+        path.write_text(
+            f"{FAN}\n[alarms.machine_fault]\non_delay_s = {delay}\n".replace("{bundle}", str(BUNDLE))
+        )
+        [alarm] = run(BacktestConfig.read(path), recorded).alarms
+        raised[delay] = alarm.raised
+    assert raised[5] == raised[0] + 5
+    assert raised[60] == raised[0] + 60
+    [alarm] = run(plain, recorded).alarms
+    assert alarm.raised == raised[5]  # the rule that ships
+
+
+def test_a_fault_that_ends_within_its_delay_is_never_announced(tmp_path: Path) -> None:
+    rows = healthy_rows(400)
+    rows[200:212] = np.random.default_rng(2).uniform((420, 50, 225, 56), (440, 54, 235, 60), (12, 4)).round(1)
+    times = np.arange(0.0, 800.0, 2.0)
+    [alarm] = run(fan_config(tmp_path), recorded_fan(rows, times)).alarms
+    assert alarm.kind is FindingKind.MACHINE_FAULT
+    assert alarm.cleared is not None
+    slow = fan_config(tmp_path, "\n[alarms.machine_fault]\non_delay_s = 60\n")
+    assert run(slow, recorded_fan(rows, times)).alarms == []
+
+
+def test_a_broken_sensor_keeps_the_machines_alarm_from_being_announced(tmp_path: Path) -> None:
+    rows = healthy_rows(400)
+    rows[200:, 2] = 231.0
+    rows[200:, 0] = np.round(np.random.default_rng(1).uniform(420, 440, 200), 1)
+    slow = fan_config(tmp_path, "\n[alarms.machine_fault]\non_delay_s = 30\n")
+    kinds = [alarm.kind for alarm in run(slow, recorded_fan(rows, np.arange(0.0, 800.0, 2.0))).alarms]
+    assert kinds == [FindingKind.FLAT_LINE]
 
 
 def test_a_single_wild_value_is_no_fault_of_the_machine(tmp_path: Path) -> None:
@@ -237,6 +261,17 @@ def test_a_file_with_a_mistake_is_refused_with_the_column_and_what_was_expected(
         ("[signals", 'zone = "Mars"\n[signals', "unknown time zone 'Mars'"),
         ("[healthy]", "[labels]\n[healthy]", "expected one of column, windows, failures"),
         ("name = ", "name ", "cannot be read"),
+        (
+            "[healthy]",
+            '[health]\nevidence = "sequential_test"\n[healthy]',
+            "calibrated probabilities; name a model",
+        ),
+        (
+            "[healthy]",
+            "[evidence]\nprior_fault = 0.1\n[healthy]",
+            "evidence is not read by the evidence that is chosen",
+        ),
+        ("[healthy]", "[alarms.rust]\non_delay_s = 1\n[healthy]", "alarms.rust"),
     ],
 )
 def test_a_configuration_with_a_mistake_is_refused_with_the_key_and_what_was_expected(
@@ -264,22 +299,56 @@ def test_a_healthy_stretch_that_is_too_short_is_refused(tmp_path: Path) -> None:
     furnace = write_furnace(tmp_path, seed=1)
     furnace.config.write_text(FURNACE.replace("first_percent = 15", "first_percent = 0.1"))
     config = BacktestConfig.read(furnace.config)
-    with pytest.raises(NotEnoughHealth, match="17 complete healthy rows; expected at least 60"):
+    with pytest.raises(NotEnoughHealth, match="17 healthy rows; expected at least 60"):
         run(config, read_recording(furnace.file, config))
 
 
-def test_what_wanders_gets_a_wider_tolerance_than_what_scatters_as_much_without_wandering() -> None:
-    chance = np.random.default_rng(2)
-    still: Values = chance.normal(size=3000)
-    walk: Values = np.cumsum(chance.normal(size=3000))
-    wander: Values = walk * float(still.std() / walk.std())
-    settings = BacktestConfig.model_validate(
-        {"data": {"time": "t"}, "signals": {"x": {}}, "healthy": {"first_rows": 60}}
-    ).detector
-    times = np.arange(0.0, 900_000.0, 300.0)
-    narrow = learn_usual_band(times, still[:, np.newaxis], settings)
-    wide = learn_usual_band(times, wander[:, np.newaxis], settings)
-    assert wide.tolerance[0] > 5 * narrow.tolerance[0]
+def test_what_was_recorded_before_the_healthy_stretch_was_told_to_nobody(tmp_path: Path) -> None:
+    furnace = write_furnace(tmp_path, seed=1)
+    begin, end = START + timedelta(days=25), START + timedelta(days=35)
+    furnace.config.write_text(
+        FURNACE.replace("first_percent = 15", f"from = {begin.isoformat()}\nto = {end.isoformat()}")
+    )
+    config = BacktestConfig.read(furnace.config)
+    result = run(config, read_recording(furnace.file, config))
+    assert result.recorded.times[0] == begin.timestamp()
+    [alarm] = result.alarms  # the drift before the first failure, on day 24, is not looked at
+    began, failed = furnace.drifts[1]
+    assert began.timestamp() < alarm.raised < failed.timestamp()
+
+
+def test_readings_that_come_fast_are_averaged_so_that_a_long_stretch_is_learned_from(tmp_path: Path) -> None:
+    count = 40_000
+    chance = np.random.default_rng(3)
+    rows: Values = chance.normal(50, 2, (count, 1)).round(3)
+    rows[30_000:31_000] += 3
+    text = FURNACE.replace("first_percent = 15", "first_percent = 25")
+    file = tmp_path / "fast.toml"
+    file.write_text(text)
+    recorded = Recorded(
+        "drawn", ("1",), np.zeros(count, np.int64), np.arange(0.0, 2.0 * count, 2.0), rows, None
+    )
+    result = run(BacktestConfig.read(file), recorded)
+    assert (result.plant.gathering.averaged_readings, result.plant.gathering.healthy_readings) == (3, 3333)
+    [alarm] = result.alarms
+    assert 60_000 < alarm.raised < 60_300
+    assert alarm.cleared is not None
+
+
+def test_a_bundle_of_a_machine_that_was_only_seen_healthy_is_gathered_by_configuration(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "fan.toml"
+    file.write_text(
+        f'{FAN}\n[health]\nevidence = "gathering"\n[gathering]\nhealthy_readings = 100\n'.replace(
+            "{bundle}", str(BUNDLE)
+        )
+    )
+    rows = healthy_rows(400)
+    rows[200:, 2] += 60
+    [alarm] = run(BacktestConfig.read(file), recorded_fan(rows, np.arange(0.0, 800.0, 2.0))).alarms
+    assert alarm.signals == ("vibration",)
+    assert 400 < alarm.raised < 430
 
 
 def test_without_a_file_or_a_database_the_command_says_what_it_expects(tmp_path: Path) -> None:

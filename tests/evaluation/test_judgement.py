@@ -3,10 +3,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from evaluation.announced import RaisedAlarm
 from evaluation.config import LabelTable
 from evaluation.judgement import Fault, faults_of, judge
 from evaluation.recorded import Recorded
-from evaluation.replay import RaisedAlarm
 from monitor.findings import FindingKind
 
 DAY_S = 86_400.0

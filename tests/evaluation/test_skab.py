@@ -13,8 +13,8 @@ from evaluation.skab import find_recordings, judge, skab_machine
 from evaluation.skab_command import app
 from fanwatch.group import app as fanwatch
 from tests.evaluation.made_recordings import TEMPERATURE, close_valve, pump, write_recording
+from tests.evaluation.real_recordings import SKAB, needs_skab
 
-REAL = Path(__file__).parents[2].parent / "shared" / "data" / "skab"
 ROWS = 1100
 
 
@@ -100,13 +100,9 @@ def test_what_comes_later_and_what_is_labelled_changes_nothing_that_was_called_b
 
 
 @pytest.mark.parametrize("valve", ["valve1", "valve2"])
-@pytest.mark.skipif(
-    not REAL.is_dir(),
-    reason=f"LEFT OUT: the benchmark's recordings are not part of this repository and {REAL} is not there; "
-    "made recordings of the same form were tested",
-)
+@needs_skab
 def test_on_the_real_recordings_it_keeps_what_is_promised(valve: str, tmp_path: Path) -> None:
-    assert evaluate(REAL / valve, tmp_path).exit_code == 0
+    assert evaluate(SKAB / valve, tmp_path).exit_code == 0
     figures = metrics(tmp_path)
     assert figures["f1"] >= 0.88
     assert figures["far"] <= 0.10

@@ -11,6 +11,13 @@ RUNNING = {"rotation": 600.0, "temperature": 45.0, "vibration": 150.0, "sound": 
 BROKEN = {"rotation": 430.0, "temperature": 68.0, "vibration": 215.0, "sound": 62.0}
 
 
+def lively(fault: int, number: int) -> dict[str, float]:
+    """The signals of the reading of that number: as of a real machine, no two alike and none standing still."""
+    step = number * 37 % 11 - 5
+    scatter = {"rotation": 2.0, "temperature": -0.1, "vibration": 1.0, "sound": -0.1}
+    return {name: value + step * scatter[name] for name, value in (BROKEN if fault else RUNNING).items()}
+
+
 def verdict(
     device_id: str = "1",
     *,

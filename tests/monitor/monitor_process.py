@@ -6,9 +6,18 @@ from pathlib import Path
 
 import psutil
 
+from monitor.diagnosis.plant import DEFAULT_PLANT
 from testbed.mosquitto import Mosquitto
 from testbed.ports import free_port
 from testbed.process import REPOSITORY, ServerProcess
+from testbed.waiting import wait_until
+
+
+def plant_file(folder: Path, *, silent_after_s: float) -> str:
+    """The plant's file with another patience; an hour of it calls nobody silent, however slow the machine."""
+    file = folder / "plant.toml"
+    file.write_text(f"{DEFAULT_PLANT.read_text()}\n[quality]\nsilent_after_s = {silent_after_s}\n")
+    return str(file)
 
 
 class MonitorProcess(ServerProcess):
@@ -58,14 +67,27 @@ class MonitorProcess(ServerProcess):
         return self._environment
 
     def kill(self) -> None:
-        """Ends it and its worker without warning; a worker alone would go on for a while."""
-        workers = psutil.Process(self.pid).children(recursive=True)
-        for worker in workers:  # first, so that nothing tells it that the other has ended
+        """Ends it and its worker without warning.
+
+        The master first stands still: seeing its worker gone it would make another, which would live on without it.
+        """
+        master = psutil.Process(self.pid)
+        master.suspend()
+        workers = master.children(recursive=True)
+        for worker in workers:
             worker.kill()
         super().kill()
-        psutil.wait_procs(workers, timeout=10)
+        wait_until(lambda: all(map(_has_ended, workers)), within_s=10, what=f"the end of {workers}")
 
     def is_ready(self) -> bool:
         """Whether it says that it works."""
         with urllib.request.urlopen(f"{self.url}/health", timeout=5) as answer:
             return bool(answer.status == 200)
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    """Whether it runs no more; nobody may be there to bury it."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True

@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 
 from contract.rejection import Reason
 from contract.verdict import Verdict
-from monitor.fleet import DeviceView, Fleet, FleetLimits, State
+from monitor.condition import UNKNOWN, Condition, State
+from monitor.findings import FindingKind
+from monitor.fleet import DeviceView, Fleet, FleetLimits
 from monitor.loss_ledger import Arrival
 from tests.monitor.made_verdicts import rejection, verdict
 from tests.monitor.still_clock import StillClock
 
-LIMITS = FleetLimits(silent_after_s=10, window_points=50, max_devices=20)
+LIMITS = FleetLimits(window_points=50, max_devices=20)
 
 
 def new_fleet(limits: FleetLimits = LIMITS) -> tuple[Fleet, StillClock]:
@@ -28,58 +30,81 @@ def only(fleet: Fleet, after: int = 0) -> DeviceView:
 
 def state_of(fleet: Fleet, device_id: str) -> State:
     [device] = fleet.view_of(device_id).devices
-    return device.state
+    return device.condition.state
 
 
-def test_a_device_is_healthy_after_its_first_healthy_verdict() -> None:
+HEALTHY = Condition(State.HEALTHY)
+FAULT = Condition(State.FAULT, frozenset({FindingKind.MACHINE_FAULT}))
+SILENT_FAULT = Condition(State.FAULT, FAULT.standing | {FindingKind.SILENCE})
+
+
+def test_verdicts_alone_decide_nothing() -> None:
     fleet, clock = new_fleet()
-    fleet.take_verdict(verdict(at=clock.now()))
+    for second in range(20):
+        fleet.take_verdict(verdict(at=clock.now() + second, seq=second, fault=1))
     device = only(fleet)
-    assert (device.device_id, device.state, device.model) == ("1", State.HEALTHY, "fan:3")
+    assert (device.device_id, device.condition, device.model) == ("1", UNKNOWN, "fan:3")
     assert device.newest is not None
-    assert dict(zip(device.newest.names, device.newest.values, strict=True))["rotation"] == 600.0
+    assert dict(zip(device.newest.names, device.newest.values, strict=True))["rotation"] == 430.0
 
 
-def test_a_healthy_fan_becomes_faulty_with_the_second_faulty_verdict() -> None:
+def test_a_device_is_in_the_condition_that_the_diagnosis_tells_since_it_told_it() -> None:
     fleet, clock = new_fleet()
-    states = []
-    for fault in (0, 0, 0, 1, 0, 1):
-        clock.advance(1)
-        fleet.take_verdict(verdict(at=clock.now(), fault=fault))
-        states.append(only(fleet).state)
-    assert states == [State.HEALTHY] * 5 + [State.FAULT]
-    assert only(fleet).since == clock.now()
-    assert (only(fleet).recent_faults, only(fleet).recent_verdicts) == (2, 6)
-
-
-def test_a_device_whose_only_verdict_is_a_fault_is_faulty() -> None:
-    fleet, clock = new_fleet()
-    fleet.take_verdict(verdict(at=clock.now(), fault=1))
-    assert only(fleet).state is State.FAULT
-
-
-def test_a_fault_clears_when_one_of_eight_verdicts_is_left() -> None:
-    fleet, clock = new_fleet()
-    for _ in range(20):
-        clock.advance(1)
-        fleet.take_verdict(verdict(at=clock.now(), fault=1))
-    for _ in range(6):
-        clock.advance(1)
-        fleet.take_verdict(verdict(at=clock.now()))
-        assert only(fleet).state is State.FAULT
-    clock.advance(1)
     fleet.take_verdict(verdict(at=clock.now()))
-    assert only(fleet).state is State.HEALTHY
-    assert only(fleet).since == clock.now()
+    told = []
+    for condition in (HEALTHY, HEALTHY, FAULT, SILENT_FAULT, HEALTHY):
+        clock.advance(5)
+        fleet.take_conditions({"1": condition})
+        told.append((only(fleet).condition, clock.now() - (only(fleet).since or 0)))
+    # The fault goes on when the fan falls silent as well.
+    assert told == [(HEALTHY, 0), (HEALTHY, 5), (FAULT, 0), (SILENT_FAULT, 5), (HEALTHY, 0)]
+    assert fleet.counts() == dict.fromkeys(State, 0) | {State.HEALTHY: 1}
 
 
-def test_an_older_verdict_never_overwrites_a_newer_state() -> None:
+def test_the_same_condition_again_is_no_news() -> None:
+    fleet, clock = new_fleet()
+    fleet.take_verdict(verdict(at=clock.now()))
+    fleet.take_conditions({"1": HEALTHY})
+    cursor = fleet.view().cursor
+    fleet.take_conditions({"1": HEALTHY})
+    assert fleet.view(cursor).devices == ()
+    fleet.take_conditions({"1": FAULT})
+    assert only(fleet, cursor).points == ()
+
+
+def test_the_condition_of_a_device_that_is_not_kept_makes_no_device() -> None:
+    fleet, _ = new_fleet()
+    fleet.take_conditions({"gone": FAULT})
+    assert fleet.view().total == 0
+
+
+def test_what_the_last_run_knew_is_shown_before_it_is_heard() -> None:
+    fleet, clock = new_fleet()
+    fleet.take_verdict(verdict("quick", at=clock.now()))
+    fleet.recall({"5": FAULT, "quick": HEALTHY})
+    five = fleet.view_of("5").devices[0]
+    assert (five.condition, five.since, five.contact_age_s, five.newest) == (FAULT, None, None, None)
+    assert state_of(fleet, "quick") is State.HEALTHY
+    fleet.take_verdict(verdict("5", at=clock.now()))
+    fleet.take_conditions({"5": FAULT})
+    five = fleet.view_of("5").devices[0]
+    assert (five.condition, five.since, five.contact_age_s) == (FAULT, None, 0)
+
+
+def test_what_the_last_run_knew_pushes_nobody_out() -> None:
+    fleet, clock = new_fleet(dataclasses.replace(LIMITS, max_devices=3))
+    fleet.take_verdict(verdict("heard", at=clock.now()))
+    fleet.recall({str(number): HEALTHY for number in range(10)})
+    assert {device.device_id for device in fleet.view().devices} == {"heard", "0", "1"}
+    assert fleet.evicted == 0
+
+
+def test_an_older_verdict_never_takes_the_place_of_a_newer_one() -> None:
     fleet, clock = new_fleet()
     for second in range(10):
         fleet.take_verdict(verdict(at=clock.now() - 10 + second, seq=second))
     newest = only(fleet).newest
     fleet.take_verdict(verdict(at=clock.now() - 3600, seq=99, fault=1))
-    assert only(fleet).state is State.HEALTHY
     assert only(fleet).newest == newest
 
 
@@ -101,7 +126,7 @@ def test_the_order_of_arrival_changes_nothing(order: list[int], faults: set[int]
                 verdict(at=clock.now() - 20 + second, seq=second, fault=1 if second in faults else 0)
             )
         device = only(fleet)
-        views.append((device.state, [(point.at, point.fault) for point in device.points]))
+        views.append([(point.at, point.fault) for point in device.points])
     assert views[0] == views[1]
 
 
@@ -115,44 +140,29 @@ def test_a_redelivered_verdict_changes_nothing_but_the_contact() -> None:
     assert only(fleet).contact_age_s == 0
 
 
-def test_a_device_without_verdicts_for_a_while_is_silent_and_comes_back() -> None:
+def test_the_time_since_the_last_contact_is_time_that_passes_and_no_clock_that_is_set() -> None:
     fleet, clock = new_fleet()
     fleet.take_verdict(verdict(at=clock.now()))
-    clock.advance(10)
-    assert only(fleet).state is State.HEALTHY
-    clock.advance(0.1)
-    assert only(fleet).state is State.SILENT
-    assert only(fleet).since == clock.now()
-    assert only(fleet).contact_age_s == pytest.approx(10.1)
-    fleet.take_verdict(verdict(at=clock.now()))
-    assert only(fleet).state is State.HEALTHY
-
-
-def test_silence_is_measured_by_time_that_passes_and_not_by_a_clock_that_is_set() -> None:
-    fleet, clock = new_fleet()
-    fleet.take_verdict(verdict(at=clock.now()))
+    clock.advance(11)
     clock.set_wall(86400)
-    assert only(fleet).state is State.HEALTHY
+    assert only(fleet).contact_age_s == 11
 
 
-def test_a_device_whose_readings_are_all_refused_has_no_data_and_a_reason() -> None:
+def test_a_device_whose_readings_are_all_refused_has_a_reason() -> None:
     fleet, _ = new_fleet()
     fleet.take_rejection(rejection(detail="x" * 5000))
     device = only(fleet)
-    assert (device.state, device.rejected) == (State.NO_DATA, 1)
+    assert (device.condition, device.rejected, device.refused) == (UNKNOWN, 1, True)
     assert device.refusal is not None
     assert device.refusal.reason is Reason.OUT_OF_RANGE
     assert len(device.refusal.detail) == 300
 
 
-def test_a_device_that_is_heard_but_refused_is_neither_healthy_nor_silent() -> None:
+def test_a_verdict_after_a_refusal_says_that_readings_are_taken_again() -> None:
     fleet, clock = new_fleet()
-    fleet.take_verdict(verdict(at=clock.now()))
-    clock.advance(11)
     fleet.take_rejection(rejection())
-    assert only(fleet).state is State.NO_DATA
-    clock.advance(11)
-    assert only(fleet).state is State.SILENT
+    fleet.take_verdict(verdict(at=clock.now()))
+    assert (only(fleet).refused, only(fleet).rejected) == (False, 1)
 
 
 def test_a_refusal_that_names_nobody_makes_no_device() -> None:
@@ -174,15 +184,6 @@ def test_a_view_tells_only_what_changed_after_its_cursor() -> None:
     [device] = second.devices
     assert (device.device_id, len(device.points), device.restarted) == ("2", 1, False)
     assert second.total == 2
-
-
-def test_a_change_by_time_alone_is_told_too() -> None:
-    fleet, clock = new_fleet()
-    fleet.take_verdict(verdict(at=clock.now()))
-    cursor = fleet.view().cursor
-    clock.advance(11)
-    assert only(fleet, cursor).state is State.SILENT
-    assert fleet.counts()[State.SILENT] == 1
 
 
 def test_a_device_first_heard_after_the_cursor_is_told_whole() -> None:
@@ -235,7 +236,7 @@ def test_a_flood_of_refused_names_never_pushes_out_a_device_with_verdicts() -> N
         clock.advance(0.01)
         fleet.take_rejection(rejection(f"flood{number}"))
     assert fleet.view().total == 3
-    assert state_of(fleet, "real") is State.HEALTHY
+    assert len(fleet.view_of("real").devices) == 1
 
 
 def test_a_device_not_heard_of_for_a_week_is_taken_off_the_page() -> None:
@@ -253,7 +254,9 @@ def test_a_sensor_ahead_of_time_does_not_hide_what_comes_after_its_clock_is_righ
     for _ in range(2):
         clock.advance(1)
         fleet.take_verdict(verdict(at=clock.now(), fault=1))
-    assert only(fleet).state is State.FAULT
+    newest = only(fleet).newest
+    assert newest is not None
+    assert newest.fault
 
 
 def test_a_clock_that_was_set_back_an_hour_is_borne() -> None:
@@ -263,7 +266,8 @@ def test_a_clock_that_was_set_back_an_hour_is_borne() -> None:
         clock.advance(1)
         fleet.take_verdict(verdict(at=clock.now() - 3600, fault=1))
     device = only(fleet)
-    assert device.state is State.FAULT
+    assert device.newest is not None
+    assert device.newest.fault
     assert device.behind_s == 3600
 
 
@@ -273,7 +277,9 @@ def test_a_backlog_beside_present_verdicts_is_not_taken_for_a_clock_set_back() -
         clock.advance(1)
         fleet.take_verdict(verdict(at=clock.now(), seq=second))
         fleet.take_verdict(verdict(at=clock.now() - 86400, seq=second, fault=1, boot="before"))
-    assert only(fleet).state is State.HEALTHY
+    newest = only(fleet).newest
+    assert newest is not None
+    assert not newest.fault
 
 
 def test_old_readings_are_said_to_be_old() -> None:

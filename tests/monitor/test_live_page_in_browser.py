@@ -15,8 +15,8 @@ from contract.rejection import Reason
 from testbed.mosquitto import Connection, Mosquitto
 from testbed.site import Site
 from tests.browser.watched_page import watched_page
-from tests.monitor.made_verdicts import rejection, verdict
-from tests.monitor.monitor_process import MonitorProcess
+from tests.monitor.made_verdicts import BROKEN, RUNNING, lively, rejection, verdict
+from tests.monitor.monitor_process import MonitorProcess, plant_file
 
 
 class Stage:
@@ -31,7 +31,8 @@ class Stage:
     def say(self, device_id: str, fault: Literal[0, 1] = 0, signals: dict[str, float] | None = None) -> None:
         """One verdict, measured now."""
         self._seqs[device_id] += 1
-        made = verdict(device_id, at=time.time(), seq=self._seqs[device_id], fault=fault, signals=signals)
+        seq = self._seqs[device_id]
+        made = verdict(device_id, at=time.time(), seq=seq, fault=fault, signals=signals or lively(fault, seq))
         self.predictor.publish(f"fan/anomaly/{device_id}", made.to_json())
 
     def loses(self, device_id: str, readings: int) -> None:
@@ -39,13 +40,13 @@ class Stage:
         self._seqs[device_id] += readings
 
     def breaks(self, device_id: str) -> None:
-        """Enough faulty verdicts to make it a fault."""
-        for _ in range(3):
+        """Enough faulty verdicts for the diagnosis to call it a fault."""
+        for _ in range(6):
             self.say(device_id, fault=1)
 
-    def six_fans(self) -> None:
-        """Six healthy fans with something to draw."""
-        for _ in range(3):
+    def six_fans(self, readings: int = 8) -> None:
+        """Six fans with something to draw, and enough verdicts for the diagnosis to call them healthy."""
+        for _ in range(readings):
             for number in range(1, 7):
                 self.say(str(number))
 
@@ -60,7 +61,10 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
 def stage(broker: Mosquitto, tmp_path: Path) -> Iterator[Stage]:
     with (
         MonitorProcess(
-            tmp_path / "monitor", broker, FANWATCH_DEMO="true", FANWATCH_SILENT_AFTER_S="600"
+            tmp_path / "monitor",
+            broker,
+            FANWATCH_DEMO="true",
+            FANWATCH_PLANT_FILE=plant_file(tmp_path, silent_after_s=3600),
         ) as monitor,
         broker.connect("predictor") as predictor,
         broker.connect("simulator") as simulator,
@@ -87,7 +91,7 @@ def test_each_fan_has_a_tile_with_its_state_signals_and_last_contact(browser: Br
         expect(five.locator(".probability-value")).to_have_text("9 %")
         expect(five.locator(".spark canvas")).to_have_count(4)
         expect(five.locator(".signal-name")).to_have_text(["Rotation", "Temperature", "Vibration", "Sound"])
-        expect(five.locator(".signal-value").first).to_have_text("600")
+        expect(five.locator(".signal-value").first).to_have_text(re.compile(r"^(59|60|61)\d$"))
         expect(five.locator(".contact")).to_contain_text("Last contact")
         assert order(page) == ["1", "2", "3", "4", "5", "6"]
 
@@ -104,10 +108,40 @@ def test_a_fault_turns_the_tile_moves_it_first_and_counts(browser: Browser, stag
         expect(page.locator('[data-count="healthy"]')).to_have_text("5")
         expect(page).to_have_title("(1) Fleet · Fanwatch")
         expect(page.locator("#announcer")).to_have_text("Fan 5: Fault")
-        for _ in range(8):
+        for _ in range(10):
             stage.say("5")
         expect(page.locator('.tile[data-id="5"] .pill')).to_have_text("Healthy")
         expect(page.locator(".tile").first).to_have_attribute("data-id", "1")
+
+
+def test_one_faulty_verdict_among_healthy_ones_is_no_fault(browser: Browser, stage: Stage) -> None:
+    stage.six_fans()
+    with watched_page(browser, stage.monitor.url) as page:
+        page.goto("/")
+        five = page.locator('.tile[data-id="5"]')
+        expect(five.locator(".pill")).to_have_text("Healthy")
+        stage.say("5", fault=1)
+        expect(five.locator(".probability-value")).to_have_text("98 %")
+        expect(five.locator(".pill")).to_have_text("Healthy")
+
+
+def test_a_stopped_fan_and_a_stuck_sensor_are_told_apart(browser: Browser, stage: Stage) -> None:
+    stage.six_fans()
+    for number in range(12):
+        stage.say("2", signals=lively(0, number) | {"rotation": 0.0, "vibration": 1.0 + number / 10})
+        stage.say("3", signals=lively(0, number) | {"sound": 47.5})
+    with watched_page(browser, stage.monitor.url) as page:
+        page.goto("/")
+        expect(page.locator('.tile[data-id="2"] .pill')).to_have_text("Stopped")
+        expect(page.locator('.tile[data-id="3"] .pill')).to_have_text("Sensor fault")
+        expect(page.locator('.tile[data-id="3"] .tile-notes')).to_have_text("Flat line")
+        expect(page.locator('[data-count="stopped"]')).to_have_text("1")
+        expect(page.locator('[data-count="sensor_fault"]')).to_have_text("1")
+        expect(page.locator('[data-count="healthy"]')).to_have_text("4")
+        # What needs nobody comes last, and a stopped machine needs nobody.
+        expect(page.locator(".tile").first).to_have_attribute("data-id", "3")
+        page.goto("/fan/3")
+        expect(page.locator("#since")).to_contain_text("Flat line")
 
 
 def test_new_verdicts_reach_an_open_page(browser: Browser, stage: Stage) -> None:
@@ -140,15 +174,16 @@ def test_the_buttons_of_a_tile_break_and_mend_its_fan(browser: Browser, stage: S
 
 
 def test_the_page_of_a_fan_draws_its_signals_and_lists_its_verdicts(browser: Browser, stage: Stage) -> None:
-    for number in range(20):
-        stage.say("5", fault=1 if number % 4 == 0 else 0)
+    for _ in range(12):
+        stage.say("5")
+    stage.breaks("5")
     with watched_page(browser, stage.monitor.url) as page:
         page.goto("/")
         page.get_by_role("link", name="Fan 5").click()
         expect(page.get_by_role("heading", name="Fan 5")).to_be_visible()
         expect(page.locator("#pill")).to_have_text("Fault")
         expect(page.locator("#fact-model")).to_have_text("fan:3")
-        expect(page.locator("#since")).to_contain_text("2 of the newest 8 verdicts")
+        expect(page.locator("#since")).to_contain_text("since")
         expect(page.locator(".chart canvas")).to_have_count(6)
         expect(page.locator(".signals figcaption h2")).to_have_text(
             ["Rotation", "Temperature", "Vibration", "Sound"]
@@ -157,14 +192,17 @@ def test_the_page_of_a_fan_draws_its_signals_and_lists_its_verdicts(browser: Bro
         page.get_by_label("Up").select_option("sound")
         expect(page.locator("#scatter-title")).to_have_text("Sound against vibration")
         expect(page.locator("#verdicts-body tr")).to_have_count(10)
-        expect(page.get_by_role("img", name="Rotation over time, newest 600")).to_be_visible()
-        stage.say("5", fault=1)
+        stage.say("5", fault=1, signals=BROKEN)
         expect(page.locator("#verdicts-body tr").first).to_contain_text("Fault")
         expect(page.get_by_role("img", name="Rotation over time, newest 430")).to_be_visible()
+        stage.say("5", signals=RUNNING)
+        expect(page.locator("#verdicts-body tr").first).to_contain_text("Healthy")
+        expect(page.get_by_role("img", name="Rotation over time, newest 600")).to_be_visible()
+        expect(page.locator("#pill")).to_have_text("Fault")  # one healthy verdict mends nothing
 
 
 def test_the_pages_say_calmly_how_many_readings_are_missing(browser: Browser, stage: Stage) -> None:
-    stage.six_fans()
+    stage.six_fans(3)
     with watched_page(browser, stage.monitor.url) as page:
         page.goto("/")
         losses = page.locator("#losses")
@@ -194,14 +232,16 @@ def test_what_comes_from_outside_stays_text(browser: Browser, stage: Stage) -> N
         page.goto("/fan/5")
         expect(page.locator("#head-note")).to_contain_text(nasty)
         expect(page.locator("#fact-rejected")).to_have_text("1")
-        expect(page.locator("#pill")).to_have_text("No data")
+        expect(page.locator("#pill")).to_have_text("Unknown")
         assert page.locator("main img, main script").count() == 0
         expect(page.locator("#banner")).to_contain_text("The predictor is offline")
 
 
 def test_a_silent_fan_is_said_to_be_silent(browser: Browser, broker: Mosquitto, tmp_path: Path) -> None:
     with (
-        MonitorProcess(tmp_path / "monitor", broker, FANWATCH_SILENT_AFTER_S="0.5") as monitor,
+        MonitorProcess(
+            tmp_path / "monitor", broker, FANWATCH_PLANT_FILE=plant_file(tmp_path, silent_after_s=0.5)
+        ) as monitor,
         broker.connect("predictor") as predictor,
         watched_page(browser, monitor.url) as page,
     ):
@@ -224,8 +264,12 @@ def test_a_lost_monitor_is_admitted_and_found_again(browser: Browser, stage: Sta
         stage.say("1")
         expect(page.locator("#banner")).to_be_hidden()
         expect(page.locator("body")).not_to_have_class("stale")
-        # The new process knows one fan only, and so does the page.
-        expect(page.locator(".tile")).to_have_count(1)
+        # The new process knows what the last one knew, and says of whom it has heard nothing yet.
+        expect(page.locator('.tile[data-id="1"] .contact')).to_contain_text("Last contact")
+        expect(page.locator('.tile[data-id="2"] .contact')).to_have_text(
+            "Not heard since the monitor started"
+        )
+        expect(page.locator(".tile .pill")).to_have_text(["Healthy"] * 6)
 
 
 def test_everything_can_be_done_by_keyboard(browser: Browser, stage: Stage) -> None:
@@ -235,7 +279,7 @@ def test_everything_can_be_done_by_keyboard(browser: Browser, stage: Stage) -> N
         page.goto("/")
         expect(page.locator(".tile")).to_have_count(6)
         reached = []
-        for _ in range(17):
+        for _ in range(21):
             page.keyboard.press("Tab")
             reached.append(re.sub(r"\s+", " ", page.evaluate(focused)))
             ring = page.evaluate(
@@ -245,7 +289,7 @@ def test_everything_can_be_done_by_keyboard(browser: Browser, stage: Stage) -> N
             assert ring, f"no focus to be seen on {reached[-1]}"
         assert reached[:2] == ["Skip to the content", "Fanwatch"]
         assert reached[2:8] == ["Fleet", "Alarms", "History", "Quality", "Sign in", "0 Fault"]
-        assert reached[11:] == ["Fan 1", "Break Fan 1", "Mend Fan 1", "Fan 2", "Break Fan 2", "Mend Fan 2"]
+        assert reached[15:] == ["Fan 1", "Break Fan 1", "Mend Fan 1", "Fan 2", "Break Fan 2", "Mend Fan 2"]
         page.keyboard.press("Shift+Tab")
         page.keyboard.press("Shift+Tab")
         # A tile that moves takes the focus with it.

@@ -3,21 +3,24 @@
 import json
 import shutil
 import signal
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from prometheus_client.parser import text_string_to_metric_families
 
 from contract.command import FanCommand
 from contract.status import ServiceStatus
 from testbed.mosquitto import Mosquitto
 from testbed.site import Site
 from testbed.waiting import wait_until
-from tests.monitor.made_verdicts import rejection, verdict
+from tests.monitor.made_verdicts import lively, rejection, verdict
 from tests.monitor.monitor_process import MonitorProcess
-from tests.monitor.still_clock import StillClock
 
 pytestmark = pytest.mark.usefixtures("mosquitto")
 
@@ -36,6 +39,17 @@ def fan(monitor: MonitorProcess, device_id: str) -> dict[str, Any] | None:
     return body["fans"][0] if body["fans"] else None
 
 
+def all_acknowledged(monitor: MonitorProcess, verdicts: int) -> bool:
+    """Whether so many verdicts came and every message is safe."""
+    text = requests.get(f"{monitor.url}/metrics", timeout=5).text
+    samples = [each for family in text_string_to_metric_families(text) for each in family.samples]
+    taken = {
+        each.labels["kind"]: each.value for each in samples if each.name == "fanwatch_monitor_messages_total"
+    }
+    [safe] = [each.value for each in samples if each.name == "fanwatch_monitor_messages_acknowledged_total"]
+    return taken.get("anomaly") == verdicts and safe == sum(taken.values())
+
+
 def wait_fan(
     monitor: MonitorProcess, device_id: str, wanted: Callable[[dict[str, Any]], bool]
 ) -> dict[str, Any]:
@@ -47,14 +61,42 @@ def wait_fan(
 
 
 def test_verdicts_of_both_generations_reach_the_page(monitor: MonitorProcess, mosquitto: Mosquitto) -> None:
-    at = StillClock().now()
+    at = time.time() - 20
     with mosquitto.connect("predictor") as predictor:
-        predictor.publish("fan/anomaly/page-1", verdict("page-1", at=at, seq=1, fault=1).to_json())
-        predictor.publish("fan/anomaly", verdict("page-2", at=at).to_json())
+        for number in range(10):
+            for said in (
+                verdict("page-1", at=at + number, seq=number, fault=1, signals=lively(1, number)),
+                verdict("page-2", at=at + number, signals=lively(0, number)),
+            ):
+                predictor.publish(
+                    f"fan/anomaly/{said.device_id}" if said.seq else "fan/anomaly", said.to_json()
+                )
         predictor.publish("fan/rejected", rejection("page-3").to_json())
-    assert wait_fan(monitor, "page-1", lambda _: True)["state"] == "fault"
-    assert wait_fan(monitor, "page-2", lambda _: True)["state"] == "healthy"
-    assert wait_fan(monitor, "page-3", lambda _: True)["rejected"] == 1
+    wait_fan(monitor, "page-1", lambda found: bool(found["state"] == "fault"))
+    wait_fan(monitor, "page-2", lambda found: bool(found["state"] == "healthy"))
+    wait_fan(monitor, "page-3", lambda found: bool(found["state"] == "unknown" and found["refused"]))
+
+
+def test_a_killed_monitor_shows_the_state_of_every_fan_again_before_one_of_them_speaks(
+    new_site: Callable[[], Site], tmp_path: Path
+) -> None:
+    with Mosquitto(new_site()) as broker, MonitorProcess(tmp_path / "monitor", broker) as monitor:
+        at = time.time() - 20
+        with broker.connect("predictor") as predictor:
+            for number in range(10):
+                broken = verdict("5", at=at + number, seq=number, fault=1, signals=lively(1, number))
+                well = verdict("6", at=at + number, seq=number, signals=lively(0, number))
+                predictor.publish("fan/anomaly/5", broken.to_json())
+                predictor.publish("fan/anomaly/6", well.to_json())
+        wait_fan(monitor, "5", lambda found: bool(found["state"] == "fault"))
+        wait_fan(monitor, "6", lambda found: bool(found["state"] == "healthy"))
+        # A state is shown before it is committed; what was not would come again.
+        wait_until(lambda: all_acknowledged(monitor, 20), within_s=10, what="20 verdicts acknowledged")
+        monitor.kill()
+        monitor.start()
+        five = wait_fan(monitor, "5", lambda found: bool(found["state"] == "fault"))
+        assert (five["since"], five["contact_age_s"], five["points"]) == (None, None, [])
+        assert wait_fan(monitor, "6", lambda _: True)["state"] == "healthy"
 
 
 @pytest.mark.parametrize(
@@ -203,7 +245,92 @@ def test_a_port_that_is_taken_is_said_clearly(
 
 
 def test_a_wrong_setting_is_named_and_nothing_starts(tmp_path: Path, mosquitto: Mosquitto) -> None:
-    process = MonitorProcess(tmp_path, mosquitto, FANWATCH_SILENT_AFTER_S="soon")
+    process = MonitorProcess(tmp_path, mosquitto, FANWATCH_FORGET_AFTER_S="soon")
     process.start(wait=False)
     assert process.wait_ended(30) == 2
-    assert json.loads(process.log())["wrong"][0]["setting"] == "silent_after_s"
+    assert json.loads(process.log())["wrong"][0]["setting"] == "forget_after_s"
+
+
+def not_started(process: MonitorProcess) -> str:
+    """The one line that a monitor says which does not start."""
+    process.start(wait=False)
+    assert process.wait_ended(30) == 2
+    [line] = process.log().splitlines()
+    said = json.loads(line)
+    assert said["event"] == "not_started"
+    return str(said["why"])
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[mode\n", "cannot be read"),
+        (
+            '[mode]\nsignal = "speed"\nstopped_below = 1\nrunning_above = 2\n',
+            "'speed' is not one of the signals",
+        ),
+        ("[evidence]\nfalse_fault_rat = 0.1\n", "evidence.false_fault_rat: Extra inputs are not permitted"),
+    ],
+)
+def test_a_wrong_plant_file_stops_the_start_with_one_sentence(
+    tmp_path: Path, mosquitto: Mosquitto, text: str, why: str
+) -> None:
+    file = tmp_path / "plant.toml"
+    file.write_text(text)
+    said = not_started(MonitorProcess(tmp_path, mosquitto, FANWATCH_PLANT_FILE=str(file)))
+    assert str(file) in said
+    assert why in said
+
+
+@pytest.mark.parametrize("which", ["ALARM", "ACCOUNT"])
+@pytest.mark.parametrize("what", ["a folder", "another file", "of a newer version", "in no folder"])
+def test_a_file_of_its_own_that_cannot_be_used_stops_the_start_with_one_sentence(
+    tmp_path: Path, mosquitto: Mosquitto, which: str, what: str
+) -> None:
+    file = tmp_path / "kept.sqlite3"
+    if what == "a folder":
+        file.mkdir()
+    elif what == "another file":
+        file.write_text("this is no database, and it is longer than the header of one " * 20)
+    elif what == "of a newer version":
+        with closing(sqlite3.connect(file)) as database:
+            database.execute("PRAGMA user_version = 99")
+    else:
+        (tmp_path / "file").write_text("")
+        file = tmp_path / "file" / "kept.sqlite3"
+    said = not_started(MonitorProcess(tmp_path, mosquitto, **{f"FANWATCH_{which}_FILE": str(file)}))
+    assert said.startswith(f"the {which.lower()}s' file {file} ")
+    assert what != "of a newer version" or "newer Fanwatch" in said
+
+
+def test_a_notification_url_that_nobody_understands_is_named_by_its_place_and_never_by_its_text(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    process = MonitorProcess(
+        tmp_path, mosquitto, FANWATCH_NOTIFY_URLS="json://127.0.0.1/one carrier-pigeon://user:hunter2222@roof"
+    )
+    said = not_started(process)
+    assert said.startswith("notification URL number 2: not understood. Expected one of apprise's")
+    assert "hunter2222" not in process.log()
+
+
+def test_an_error_of_our_own_is_logged_without_what_the_variables_held(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    with MonitorProcess(tmp_path, mosquitto, FANWATCH_CLIENT_ID="monitor-error") as monitor:
+        session = requests.Session()
+        form = session.get(f"{monitor.url}/login", timeout=5).text
+        token = form.split('name="csrf_token" value="')[1].split('"')[0]
+        with closing(sqlite3.connect(tmp_path / "accounts.sqlite3")) as database:
+            database.execute("DROP TABLE session")
+            database.execute("DROP TABLE account")
+        answer = session.post(
+            f"{monitor.url}/login",
+            data={"csrf_token": token, "name": "operator", "password": "a secret that nobody may read"},
+            headers={"Origin": monitor.url},
+            timeout=10,
+        )
+        assert answer.status_code == 500
+        wait_until(lambda: "no such table" in monitor.log(), within_s=5, what="the error in the log")
+        assert "a secret that nobody may read" not in monitor.log()
+        assert "frames" in monitor.log()

@@ -6,6 +6,8 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.alarms.settings import AlarmSettings
+from monitor.condition import Condition, State
+from monitor.findings import FindingKind
 from monitor.login.settings import LoginSettings
 from monitor.server import AllSettings, Monitor
 from monitor.settings import MonitorSettings
@@ -91,13 +93,23 @@ def test_the_api_tells_a_device_with_its_points_in_the_order_of_its_signals(page
     page.hear("5", 1)
     body = page.client.get("/api/fans").get_json()
     [fan] = body["fans"]
-    assert (fan["id"], fan["state"], fan["probability"]) == ("5", "healthy", 0.09)
+    assert (fan["id"], fan["state"], fan["probability"]) == ("5", "unknown", 0.09)
     assert fan["signals"] == ["rotation", "temperature", "vibration", "sound"]
     [[_, at, fault, probability, *values]] = fan["points"]
     assert (at, fault, probability) == (page.clock.now() * 1000, 0, 0.09)
     assert values == [600, 45, 150, 45]
-    assert body["counts"] == {"fault": 0, "silent": 0, "no_data": 0, "healthy": 1}
+    assert body["counts"] == dict.fromkeys(State, 0) | {"unknown": 1}
     assert body["broker_trouble"] == "not connected yet"
+
+
+def test_the_api_tells_what_the_diagnosis_says_and_nothing_of_its_own(page: Served) -> None:
+    page.hear("5", 1)
+    both = frozenset({FindingKind.MACHINE_FAULT, FindingKind.SILENCE})
+    page.monitor.fleet.take_conditions({"5": Condition(State.FAULT, both)})
+    body = page.client.get("/api/fans").get_json()
+    [fan] = body["fans"]
+    assert (fan["state"], fan["standing"]) == ("fault", ["machine_fault", "silence"])
+    assert body["counts"]["fault"] == 1
 
 
 def test_the_api_tells_the_next_time_only_what_is_new(page: Served) -> None:
@@ -142,7 +154,9 @@ def test_a_point_that_lacks_a_signal_has_a_gap_there(page: Served) -> None:
 def test_a_refusal_is_told_with_its_reason(page: Served) -> None:
     page.monitor.fleet.take_rejection(rejection("5"))
     [fan] = page.client.get("/api/fans").get_json()["fans"]
-    assert (fan["state"], fan["rejected"], fan["refusal"]["reason"]) == ("no_data", 1, "out_of_range")
+    assert (fan["refused"], fan["rejected"], fan["refusal"]["reason"]) == (True, 1, "out_of_range")
+    page.hear("5", 1)
+    assert page.client.get("/api/fans").get_json()["fans"][0]["refused"] is False
 
 
 def test_a_command_is_refused_outside_the_demo(page: Served) -> None:
@@ -213,7 +227,7 @@ def test_the_metrics_count_devices_by_state(page: Served) -> None:
     text = page.client.get("/metrics").text
     families = {family.name: family for family in text_string_to_metric_families(text)}
     states = {each.labels["state"]: each.value for each in families["fanwatch_monitor_devices"].samples}
-    assert states == {"fault": 0, "silent": 0, "no_data": 0, "healthy": 1}
+    assert states == dict.fromkeys(State, 0) | {"unknown": 1}
     assert "fanwatch_monitor_connected" in families
 
 

@@ -8,16 +8,15 @@ from typing import Literal
 
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import APIResponse, Browser, Page, Route, expect
 
 from contract.alarm import Alarm
-from monitor.diagnosis.plant import DEFAULT_PLANT
 from testbed.mosquitto import Connection, Mosquitto
 from testbed.site import Site
 from tests.browser.accessibility import TOO_SMALL, violations
 from tests.browser.watched_page import watched_page
-from tests.monitor.made_verdicts import verdict
-from tests.monitor.monitor_process import MonitorProcess
+from tests.monitor.made_verdicts import lively, verdict
+from tests.monitor.monitor_process import MonitorProcess, plant_file
 
 Scheme = Literal["light", "dark"]
 ACCOUNT = "operator"
@@ -46,6 +45,14 @@ class Plant:
             made = verdict(device_id, at=now - 30 + number, seq=self._seq, fault=1, signals=signals)
             self.predictor.publish(f"fan/anomaly/{device_id}", made.to_json())
 
+    def mends(self, device_id: str) -> None:
+        """Healthy verdicts of the last seconds."""
+        now = time.time()
+        for number in range(12):
+            self._seq += 1
+            made = verdict(device_id, at=now - 12 + number, seq=self._seq, signals=lively(0, number))
+            self.predictor.publish(f"fan/anomaly/{device_id}", made.to_json())
+
     def wears(self, device_id: str) -> None:
         """An hour in which vibration rises steadily, still far from its limit."""
         now = time.time()
@@ -70,16 +77,12 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
 
 @pytest.fixture
 def plant(broker: Mosquitto, tmp_path: Path) -> Iterator[Plant]:
-    # Nobody is called silent however slow the machine that runs the test.
-    plant_file = tmp_path / "plant.toml"
-    plant_file.write_text(DEFAULT_PLANT.read_text() + "\n[quality]\nsilent_after_s = 3600\n")
     with (
         MonitorProcess(
             tmp_path,
             broker,
             FANWATCH_PUBLIC_VIEW="false",
-            FANWATCH_SILENT_AFTER_S="600",
-            FANWATCH_PLANT_FILE=str(plant_file),
+            FANWATCH_PLANT_FILE=plant_file(tmp_path, silent_after_s=3600),
             FANWATCH_ALARM_RULES='{"machine_fault": {"on_delay_s": 0}, "wear": {"on_delay_s": 0}}',
         ) as monitor,
         broker.connect("predictor") as predictor,
@@ -141,6 +144,10 @@ def test_an_alarm_is_acknowledged_shelved_and_closed_with_a_name(browser: Browse
         dialog.get_by_label("Note").fill("the <b>belt</b> was torn")
         dialog.get_by_role("button", name="Close the alarm").click()
         expect(page.locator("#order-note")).to_have_text("Machine fault, Fan 5: closed.")
+        # It is still there, because its cause is; and says what was found.
+        card = page.locator("#answered .alarm")
+        expect(card).to_contain_text("Closed as real by operator; it leaves the list when its cause is gone.")
+        expect(card.get_by_role("button", name="Correct: Machine fault, Fan 5")).to_be_visible()
 
         page.get_by_role("link", name="History").click()
         row = page.locator("tbody tr")
@@ -156,6 +163,9 @@ def test_an_alarm_is_acknowledged_shelved_and_closed_with_a_name(browser: Browse
         expect(page.locator("tbody tr td:nth-child(3)")).to_have_text(
             ["Close", "Close", "Unshelve", "Shelve", "Acknowledge", "Sign in"]
         )
+        acknowledged, shelved = (page.locator("tbody tr").nth(number) for number in (4, 3))
+        expect(acknowledged).to_contain_text("Machine fault, Fan 5 (alarm 1)")
+        expect(shelved.locator("td").last).to_have_text(re.compile(r"^until (\d+ \w+, )?\d\d:\d\d:\d\d$"))
         page.get_by_role("link", name="Quality").click()
         expect(page.locator(".verdict")).to_contain_text("1 alarm called for one operator")
         expect(page.get_by_role("row", name="Closed as planned")).to_contain_text("1")
@@ -262,6 +272,57 @@ def test_an_alarm_is_answered_by_keyboard_alone(browser: Browser, plant: Plant) 
         page.keyboard.press("Escape")
         expect(page.get_by_role("dialog", name="Close")).to_be_hidden()
         assert page.evaluate("document.activeElement.dataset.action") == "close"
+
+
+def test_an_answered_alarm_moves_at_once_although_an_older_answer_comes_in_between(
+    browser: Browser, plant: Plant
+) -> None:
+    """The list waits for a pointer that moves over it, but not for what the person behind it has just done."""
+    plant.breaks("5")
+    with watched_page(browser, plant.monitor.url) as page:
+        page.goto("/alarms")
+        sign_in(page, plant)
+        button = page.get_by_role("button", name="Acknowledge: Machine fault, Fan 5")
+        expect(button).to_be_visible()
+        box = page.locator("#unanswered .alarms").bounding_box()
+        assert box
+        held: list[tuple[Route, APIResponse | None]] = []
+        page.route("**/api/alarms?*", lambda route: held.append((route, None if held else route.fetch())))
+
+        def until_held(count: int) -> None:
+            while len(held) < count:
+                page.wait_for_timeout(20)
+
+        until_held(1)  # the page's own question, answered by the server before the button is pressed
+        with page.expect_response("**/acknowledge"):
+            button.click()
+        page.wait_for_timeout(200)  # time for the question that follows the order, where it does not wait
+        old, answer = held[0]
+        assert answer is not None
+        old.fulfill(response=answer)
+        until_held(2)
+        held[1][0].continue_()
+        for step in range(20):
+            page.mouse.move(box["x"] + 20 + step, box["y"] + 20)
+            page.wait_for_timeout(50)
+            if page.locator("#answered .alarm").count():
+                break
+        assert page.locator("#answered .alarm").count() == 1, "it waits for the pointer to rest"
+        page.unroute_all(behavior="ignoreErrors")
+
+
+def test_a_mended_fan_is_healthy_while_its_alarm_says_that_the_cause_is_gone(
+    browser: Browser, plant: Plant
+) -> None:
+    plant.breaks("5")
+    with watched_page(browser, plant.monitor.url) as page:
+        page.goto("/")
+        sign_in(page, plant)
+        kind = page.locator('.tile[data-id="5"] .tile-alarm-kind')
+        expect(kind).to_have_text("Machine fault")
+        plant.mends("5")
+        expect(page.locator('.tile[data-id="5"] .pill')).to_have_text("Healthy")
+        expect(kind).to_have_text("Machine fault, cause gone")
 
 
 def test_a_session_that_ends_takes_an_open_page_to_the_login(browser: Browser, plant: Plant) -> None:

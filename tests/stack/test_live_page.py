@@ -4,6 +4,7 @@ With FANWATCH_SCREENSHOTS=1 it also takes the README's pictures.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,6 +23,9 @@ from tests.monitor.monitor_process import MonitorProcess
 
 IMAGES = REPOSITORY / "docs" / "images"
 TAKES_PICTURES = os.environ.get("FANWATCH_SCREENSHOTS") == "1"
+
+# For the picture it was worn out before, and a trend of minutes is not over with the first good readings.
+MENDED = re.compile("Healthy|Wearing") if TAKES_PICTURES else "Healthy"
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +121,7 @@ def test_breaking_fan_5_turns_its_tile_within_five_seconds_and_mending_it_turns_
                 headers={"Origin": live_page.url},
                 timeout=5,
             ).raise_for_status()
-            state(page, "3", "Silent", 30_000)
+            state(page, "3", "Silent", 45_000)
         wait_points(live_page, "5", 40)
         page.get_by_role("button", name="Break Fan 5").click()
         state(page, "5", "Fault", within_ms=5000)
@@ -145,7 +149,7 @@ def test_the_page_of_a_fan_shows_how_it_breaks_and_why_it_alarms(
             with pictures(page, "live-page-fan.png"):
                 expect(page.locator(".chart canvas").first).to_be_visible()
             page.get_by_role("button", name="Mend").click()
-            state_of_head(page, "Healthy")
+            expect(page.locator("#pill")).to_have_text(MENDED, timeout=15_000)
         page.get_by_role("button", name="Break").click()
         state_of_head(page, "Fault")
         expect(page.locator("#verdicts-body .mark[data-state=fault]").first).to_be_visible()
@@ -158,7 +162,7 @@ def test_the_page_of_a_fan_shows_how_it_breaks_and_why_it_alarms(
         expect(fault).to_contain_text("Acknowledged by operator")
         expect(page.locator(".chart canvas").first).to_be_visible()
         page.get_by_role("button", name="Mend").click()
-        state_of_head(page, "Healthy")
+        expect(page.locator("#pill")).to_have_text(MENDED, timeout=15_000)
 
 
 def test_the_page_is_usable_on_a_phone_in_the_dark(browser: Browser, live_page: MonitorProcess) -> None:
@@ -169,7 +173,10 @@ def test_the_page_is_usable_on_a_phone_in_the_dark(browser: Browser, live_page: 
         page.get_by_role("button", name="Break Fan 5").tap()
         state(page, "5", "Fault", within_ms=5000)
         page.goto("/alarms")
-        alarm = page.get_by_role("button", name="Acknowledge: Machine fault, Fan 5")
+        # An earlier alarm of the fan, whose cause is gone, may wait to be answered: that one would only leave the list.
+        alarm = page.locator('.alarm[data-state="unacknowledged"]').get_by_role(
+            "button", name="Acknowledge: Machine fault, Fan 5"
+        )
         expect(alarm).to_be_visible(timeout=30_000)
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
         with pictures(page, "live-page-phone-dark.png"):

@@ -1,7 +1,7 @@
 // One alarm, with what may be done about it by who is signed in.
 
 import { ACTIONS, order } from "./alarm-orders.js";
-import { ASIDE, kindWord, PRIORITIES, stateSentence, UNANSWERED } from "./alarm-words.js";
+import { ASIDE, closeSentence, kindWord, PRIORITIES, stateSentence, UNANSWERED } from "./alarm-words.js";
 import { element, icon, setText } from "./dom.js";
 import { displayName, moment } from "./format.js";
 import { who } from "./session.js";
@@ -52,7 +52,7 @@ export class AlarmCard {
     const raised = alarm.raised === null ? "" : ` Raised ${moment(alarm.raised)}.`;
     const text = element("div", {}, head,
       element("p", { class: "alarm-why" }, alarm.why || "No reason was given."),
-      element("p", { class: "alarm-state" }, `${stateSentence(alarm)}${raised}`));
+      element("p", { class: "alarm-state" }, `${stateSentence(alarm)}${raised} ${closeSentence(alarm)}`.trim()));
     this.root.replaceChildren(text, this.#actions(alarm, what));
   }
 
@@ -65,10 +65,11 @@ export class AlarmCard {
       return actions;
     }
     for (const action of possible) {
+      const word = action === "close" && alarm.outcome ? "Correct" : ACTIONS[action].word;
       const button = element("button", {
         type: "button", class: action === possible[0] && action !== "shelve" && action !== "close" ? "button primary" : "button",
-        data: { action }, "aria-label": `${ACTIONS[action].word}: ${what}`,
-      }, ACTIONS[action].word);
+        data: { action }, "aria-label": `${word}: ${what}`,
+      }, word);
       button.addEventListener("click", () => order(action, alarm.id, what, button));
       actions.append(button);
     }

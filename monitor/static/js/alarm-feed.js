@@ -11,8 +11,13 @@ let alarms = [];
 let timeLeft = {};
 let longestShelfH = 24;
 let started = false;
+let asked = 0;
+let told = 0;
 
-/** Calls listener(alarms, timeLeft, changed) with each answer; timeLeft is by device. */
+/**
+ * Calls listener(alarms, timeLeft, changed, ordered) with each answer; timeLeft is by device, and ordered says that it
+ * was asked for after somebody has done something.
+ */
 export function onAlarms(listener) {
   listeners.add(listener);
   if (started) return;
@@ -20,9 +25,9 @@ export function onAlarms(listener) {
   loop();
 }
 
-/** Asks at once: something was just done. */
+/** Asks at once: something was just done. An answer that was under way is older than that. */
 export async function askNow() {
-  await ask();
+  await ask(true);
 }
 
 export function longestShelf() {
@@ -31,12 +36,13 @@ export function longestShelf() {
 
 async function loop() {
   for (;;) {
-    await ask().catch(reportError); // an error of the page's own is shown, and does not end the asking
+    await ask(false).catch(reportError); // an error of the page's own is shown, and does not end the asking
     await new Promise((resume) => setTimeout(resume, document.hidden ? HIDDEN_INTERVAL_MS : INTERVAL_MS));
   }
 }
 
-async function ask() {
+async function ask(ordered) {
+  const mine = (asked += 1);
   let body;
   try {
     const answer = await fetch(`/api/alarms?after=${version}`, { signal: AbortSignal.timeout(TIMEOUT_MS), cache: "no-store" });
@@ -46,10 +52,12 @@ async function ask() {
   } catch {
     return; // the page says by itself when the monitor does not answer
   }
+  if (mine < told) return; // overtaken by a later question's answer
+  told = mine;
   if ((body.who ?? undefined) !== document.body.dataset.who && document.body.dataset.who) toLogin(); // the session ended
   const changed = body.alarms !== undefined;
   version = body.version;
   timeLeft = body.time_left;
   if (changed) ({ alarms, longest_shelf_h: longestShelfH } = body);
-  for (const listener of listeners) listener(alarms, timeLeft, changed);
+  for (const listener of listeners) listener(alarms, timeLeft, changed, ordered);
 }

@@ -28,6 +28,11 @@ export function stateSentence(alarm) {
   }
 }
 
+/** What was already found of an alarm that goes on. */
+export function closeSentence({ outcome, closed_by: by }) {
+  return outcome ? `Closed as ${outcome} by ${by}; it leaves the list when its cause is gone.` : "";
+}
+
 /** The most urgent alarm in view of each device; the server tells alarms in order of urgency. */
 export function foremost(alarms) {
   const first = new Map();

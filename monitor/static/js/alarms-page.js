@@ -18,13 +18,9 @@ const lists = new Map(Object.keys(GROUPS).map((group) => [
   group, new AlarmList(document.querySelector(`#${group} .alarms`), { withDevice: true }),
 ]));
 let known = null;
-let ordered = false;
 
-document.addEventListener("ordered", () => (ordered = true));
-
-function show(alarms, timeLeft) {
+function show(alarms, timeLeft, _changed, ordered) {
   if (isAimed() && known !== null && !ordered) return; // the next answer is a second away
-  ordered = false;
   const lost = document.activeElement !== document.body && document.activeElement.closest(".alarm") !== null;
   for (const [group, belongs] of Object.entries(GROUPS)) {
     const mine = alarms.filter(belongs);

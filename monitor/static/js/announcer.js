@@ -9,7 +9,9 @@ const node = document.getElementById("announcer");
 const waiting = new Map();
 let timer = null;
 
-export function announce(machine) {
+/** That the first readings find nothing is no news. */
+export function announce(machine, before) {
+  if (before === "unknown" && machine.state === "healthy") return;
   say(machine.id, () => `${displayName(machine.id, document.body.dataset.machine)}: ${STATES[machine.state].word}`);
 }
 

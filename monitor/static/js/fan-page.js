@@ -14,7 +14,7 @@ import { Machine } from "./machine.js";
 import { follow, repaint as repaintOutlook, showReasons } from "./outlook.js";
 import { showPast } from "./past-alarms.js";
 import { ScatterChart } from "./scatter-chart.js";
-import { STATES } from "./states.js";
+import { others, STATES } from "./states.js";
 import { onRepaint } from "./theme.js";
 import { TimeChart } from "./time-chart.js";
 
@@ -42,7 +42,7 @@ function take(body, fresh) {
   for (const fan of body.fans) {
     const before = machine.state;
     machine.take(fan);
-    if (known && before !== machine.state) announce(machine);
+    if (known && before !== machine.state) announce(machine, before);
     known = true;
   }
   head();
@@ -74,11 +74,10 @@ function head() {
   find("head-note").hidden = notes.length === 0;
 }
 
-/** A state is told by several verdicts, so the newest alone may say otherwise. */
+/** Since when, and what else is the matter. */
 function since() {
-  const { state, recent_verdicts: verdicts, recent_faults: faults } = machine;
-  const from = `since ${moment(machine.since)}`;
-  return state === "fault" && verdicts > 1 ? `${from} · ${faults} of the newest ${verdicts} verdicts` : from;
+  const from = machine.since === null ? "since before the monitor started" : `since ${moment(machine.since)}`;
+  return [from, ...others(machine)].join(" · ");
 }
 
 function draw() {
@@ -99,12 +98,11 @@ function draw() {
 }
 
 /** The machine's alarms, their reasons and its history, whenever they are others. */
-function takeAlarms(all, timeLeft) {
+function takeAlarms(all, timeLeft, _changed, ordered) {
   const mine = all.filter((alarm) => alarm.device === id);
   const now = JSON.stringify(mine);
   const changed = now !== toldAlarms;
   if (changed && isAimed() && toldAlarms !== null && !ordered) return; // not under a finger
-  ordered = false;
   toldAlarms = now;
   find("alarms").hidden = mine.length === 0 && find("order-note").textContent === "";
   alarmList.show(mine, timeLeft);
@@ -118,9 +116,7 @@ function takeAlarms(all, timeLeft) {
   showPast(id).catch(() => {}); // the bar tells when the monitor is away
 }
 
-let ordered = false;
 document.addEventListener("ordered", ({ detail }) => {
-  ordered = true;
   if (detail.action === "close") showPast(id).catch(() => {}); // a label is no change of the alarm
 });
 

@@ -61,7 +61,7 @@ function update(fan, newSignature) {
   } else machine.take(fan);
   tiles.get(fan.id).changed(newSignature);
   if (before === machine.state) return;
-  if (before !== undefined) announce(machine);
+  if (before !== undefined) announce(machine, before);
   filter(tiles.get(fan.id));
   order.request();
 }

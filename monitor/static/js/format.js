@@ -48,6 +48,7 @@ export function duration(seconds) {
 }
 
 export function age(seconds) {
+  if (seconds === null) return "not since the monitor started";
   return seconds < 2 ? "just now" : `${duration(seconds)} ago`;
 }
 

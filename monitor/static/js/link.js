@@ -24,6 +24,8 @@ export const link = {
       warn(`No connection to the broker, so the values below stand still: ${body.broker_trouble}.`);
     } else if (body.services.predictor === "offline") {
       warn("The predictor is offline: readings wait for it, and the values below stand still.");
+    } else if (body.monitor_trouble) {
+      warn(`The monitor does not work as it should, so states and alarms may stand still: ${body.monitor_trouble}.`);
     } else warn("");
   },
 

@@ -5,11 +5,12 @@ const NUMBER = 0, AT = 1, FAULT = 2, PROBABILITY = 3, FIRST_SIGNAL = 4;
 export class Machine {
   #points = [];
   #limit;
-  #contact = 0;
+  #contact = null;
 
   constructor(id, limit) {
     this.id = id;
-    this.state = "no_data";
+    this.state = "unknown";
+    this.standing = [];
     this.signals = [];
     /** The foremost alarm in view, whether another was put aside, and the time left; told by the alarms' feed. */
     this.alarm = null;
@@ -24,16 +25,16 @@ export class Machine {
     points.push(...body.points.filter((point) => !known.has(point[NUMBER])));
     points.sort((a, b) => a[AT] - b[AT] || a[NUMBER] - b[NUMBER]); // a late verdict goes where it belongs
     this.#points = points.slice(-this.#limit);
-    this.#contact = performance.now() - body.contact_age_s * 1000;
-    for (const key of ["state", "since", "probability", "fault", "model", "rejected", "refusal", "signals", "behind_s",
-      "recent_verdicts", "recent_faults", "losses"]) {
+    this.#contact = body.contact_age_s === null ? null : performance.now() - body.contact_age_s * 1000;
+    for (const key of ["state", "standing", "since", "probability", "fault", "model", "rejected", "refusal", "refused", "signals",
+      "behind_s", "losses"]) {
       this[key] = body[key];
     }
   }
 
-  /** Counted here, so that it goes on counting when the server is gone. */
+  /** Counted here, so that it goes on counting when the server is gone; null when nothing was heard since the start. */
   get contactAge() {
-    return (performance.now() - this.#contact) / 1000;
+    return this.#contact === null ? null : (performance.now() - this.#contact) / 1000;
   }
 
   get newest() {

@@ -1,13 +1,27 @@
 // The words, icons and urgency of a machine's state, in one place.
 
-import { PRIORITIES, UNANSWERED } from "./alarm-words.js";
+import { kindWord, PRIORITIES, UNANSWERED } from "./alarm-words.js";
 
 export const STATES = {
   fault: { word: "Fault", rank: 0 },
   silent: { word: "Silent", rank: 1 },
-  no_data: { word: "No data", rank: 2 },
-  healthy: { word: "Healthy", rank: 3 },
+  wearing: { word: "Wearing", rank: 2 },
+  sensor_fault: { word: "Sensor fault", rank: 3 },
+  unknown: { word: "Unknown", rank: 4 },
+  maintenance: { word: "Maintenance", rank: 5 },
+  stopped: { word: "Stopped", rank: 6 },
+  healthy: { word: "Healthy", rank: 7 },
 };
+
+const CALM = new Set(["maintenance", "stopped", "healthy"]);
+const LAST = 3;
+
+/** What is the matter besides what the state says, as words: a machine at fault may be silent too. */
+export function others({ state, standing, alarm }) {
+  return standing.filter((kind) => kind !== NAMED[state] && kind !== alarm?.kind).map(kindWord);
+}
+
+const NAMED = { fault: "machine_fault", silent: "silence", wearing: "wear" };
 
 const natural = new Intl.Collator("en", { numeric: true });
 
@@ -23,7 +37,7 @@ export function byUrgency(a, b) {
 /** A fault without an alarm, because it is new, counts as medium: the alarm follows. One that was put aside does not. */
 function rank({ alarm, aside, state }) {
   if (alarm) return PRIORITIES[alarm.priority].rank;
-  if (state === "healthy" || aside) return 3;
+  if (aside || CALM.has(state)) return LAST;
   return state === "fault" ? PRIORITIES.medium.rank : PRIORITIES.low.rank;
 }
 

@@ -5,7 +5,7 @@ import { command } from "./commands.js";
 import { element, icon, setData, setText } from "./dom.js";
 import { age, displayName, duration, label, number, percent, unit } from "./format.js";
 import { Sparkline } from "./sparkline.js";
-import { STATES } from "./states.js";
+import { others, STATES } from "./states.js";
 
 const MOST_SIGNALS = 6;
 const LATE_S = 60;
@@ -63,6 +63,7 @@ export class Tile {
       this.#parts.pill.dataset.state = state;
       this.#parts.pill.replaceChildren(icon(state), STATES[state].word);
     }
+    this.alarmed();
     this.draw();
   }
 
@@ -70,22 +71,31 @@ export class Tile {
   alarmed() {
     const { alarm, left } = this.#machine;
     const { alarm: box, alarmIcon, alarmKind, alarmLeft, alarmWhy } = this.#parts;
+    this.#dirty = true; // the notes leave out what the alarm says
     box.hidden = alarm === null;
     if (alarm === null) return;
     const answered = !UNANSWERED.has(alarm.state);
     setData(box, "priority", alarm.priority);
     setData(box, "answered", String(answered));
     alarmIcon.firstChild.setAttribute("href", `#icon-${alarm.priority}`);
-    setText(alarmKind, `${kindWord(alarm.kind)}${answered ? `, acknowledged${alarm.acknowledged_by ? ` by ${alarm.acknowledged_by}` : ""}` : ""}`);
+    const by = answered ? `, acknowledged${alarm.acknowledged_by ? ` by ${alarm.acknowledged_by}` : ""}` : "";
+    setText(alarmKind, `${kindWord(alarm.kind)}${by}${this.#clearing() ? ", cause gone" : ""}`);
     setText(alarmLeft, left ? `${left.words} left` : "");
     setText(alarmWhy, alarm.why);
+  }
+
+  /** The alarm is still there because its cause may come back any moment, or because nobody has answered it. */
+  #clearing() {
+    const { alarm, standing } = this.#machine;
+    return !standing.includes(alarm.kind);
   }
 
   /** A second has passed. */
   tick() {
     const machine = this.#machine;
     if (!this.#visible) return;
-    setText(this.#parts.contact, `Last contact ${age(machine.contactAge)}`);
+    const { contactAge } = machine;
+    setText(this.#parts.contact, contactAge === null ? "Not heard since the monitor started" : `Last contact ${age(contactAge)}`);
   }
 
   /** Paints what is in sight; the rest waits until it is. */
@@ -148,9 +158,9 @@ export class Tile {
   }
 
   #notes() {
-    const { rejected, refusal, behind_s: behind, state } = this.#machine;
-    const notes = [];
-    if (state === "no_data" && refusal) notes.push(`Readings are refused: ${refusal.reason.replaceAll("_", " ")}`);
+    const { rejected, refusal, refused, behind_s: behind, state } = this.#machine;
+    const notes = others(this.#machine);
+    if (refused) notes.push(`Readings are refused: ${refusal.reason.replaceAll("_", " ")}`);
     else if (rejected > 0) notes.push(`${rejected} refused`);
     if (behind > LATE_S && state !== "silent") notes.push(`Readings are ${duration(behind)} old`);
     setText(this.#parts.notes, notes.join(" · "));
@@ -162,7 +172,7 @@ export class Tile {
     const { machine, demo } = document.body.dataset;
     const name = displayName(id, machine);
     const parts = this.#parts;
-    parts.pill = element("span", { class: "pill", data: { state: "no_data" } }, icon("no_data"), STATES.no_data.word);
+    parts.pill = element("span", { class: "pill", data: { state: "unknown" } }, icon("unknown"), STATES.unknown.word);
     parts.alarmIcon = icon("low");
     parts.alarmKind = element("span", { class: "tile-alarm-kind" });
     parts.alarmLeft = element("span", { class: "tile-alarm-left" });
@@ -176,7 +186,7 @@ export class Tile {
     parts.notes = element("span", { class: "tile-notes", hidden: "" });
     const foot = element("div", { class: "tile-foot" }, element("div", { class: "tile-news" }, parts.contact, parts.notes));
     if (demo === "true") foot.append(this.#actions(id, name));
-    return element("li", { class: "tile", data: { state: "no_data", id } },
+    return element("li", { class: "tile", data: { state: "unknown", id } },
       element("div", { class: "tile-head" },
         element("h2", { class: "tile-name" },
           element("a", { class: "tile-link", href: `/fan/${encodeURIComponent(id)}` }, name)),

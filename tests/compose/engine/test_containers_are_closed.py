@@ -121,7 +121,7 @@ def test_every_service_is_bounded_in_memory_and_processes(stack: Stack) -> None:
 def test_each_service_reads_its_own_secrets_and_nobody_elses(stack: Stack) -> None:
     own = {
         "predictor": {"fanwatch_mqtt_password"},
-        "monitor": {"fanwatch_mqtt_password"},
+        "monitor": {"fanwatch_mqtt_password", "fanwatch_page_password", "fanwatch_session_secret"},
         "simulator": {"fanwatch_mqtt_password"},
         "history": {"fanwatch_influxdb_password"},
         "telegraf": {"fanwatch_mqtt_password", "influxdb_password"},

@@ -11,11 +11,11 @@ import pytest
 from monitor.diagnosis.gathering import (
     Gathered,
     Gathering,
-    GatheringSettings,
     independent_values,
     log_odds,
     wander,
 )
+from monitor.diagnosis.plant import GatheringSettings
 
 SETTINGS = GatheringSettings(healthy_readings=400)
 WELL = 0.01
@@ -130,18 +130,52 @@ def test_a_reading_of_another_width_is_a_mistake_and_not_cut_short() -> None:
 
 def test_independent_values_are_those_of_theory_for_a_first_order_process() -> None:
     rng = np.random.default_rng(11)
-    correlation, rows = 0.8, 20_000
+    correlation = 0.8
     values = [0.0]
-    for step in rng.normal(0, 1, rows - 1).tolist():
+    for step in rng.normal(0, 1, 39_999).tolist():
         values.append(correlation * values[-1] + step)
-    theory = rows * (1 - correlation) / (1 + correlation)
-    assert independent_values(values) == pytest.approx(theory, rel=0.15)
+    theory = (1 - correlation) / (1 + correlation)
+    assert independent_values(values[:4000]) == pytest.approx(4000 * theory, rel=0.15)
+    # A long stretch is averaged first, so that learning from it takes no minutes; enough is enough.
+    assert 1500 < independent_values(values) < 4000
+
+
+def test_the_time_constants_follow_the_healthy_stretch_unless_they_are_given() -> None:
+    short, long = GatheringSettings(), GatheringSettings(healthy_readings=6400)
+    assert (short.smoothing, short.level, short.off_delay) == (15, 100, 15)
+    assert (long.smoothing, long.level, long.off_delay) == (60, 1600, 60)
+    given = GatheringSettings(
+        healthy_readings=6400, smoothing_readings=6, level_readings=50, off_delay_readings=0
+    )
+    assert (given.smoothing, given.level, given.off_delay) == (6, 50, 0)
+    assert short.most_deviations == 3.4
+    assert long.most_deviations == pytest.approx(4.06, abs=0.01)
+    assert GatheringSettings(healthy_readings=6400, limit=3).most_deviations == 3
+
+
+def test_averaged_readings_are_weighed_as_one() -> None:
+    values = noise(4200)
+    values[2400:3000] -= 6
+    settings = GatheringSettings(healthy_readings=400, averaged_readings=3)
+    gathering, plain = Gathering(["flow"], settings), Gathering(["flow"], SETTINGS)
+    stepped = [gathering.step([value], WELL) for value in values.tolist()]
+    averaged = [plain.step([value], WELL) for value in values.reshape(-1, 3).mean(axis=1).tolist()]
+    assert [each.fault for each in stepped[2::3]] == [each.fault for each in averaged]
+    assert [each.score for each in stepped[2::3]] == pytest.approx([each.score for each in averaged])
+    assert stepped[2402] is not stepped[2401] is stepped[2400]
+    assert any(each.fault for each in stepped)
+    for stop in (100, 1201, 2500):
+        first = Gathering(["flow"], settings)
+        for value in values[:stop].tolist():
+            first.step([value], WELL)
+        second = Gathering.of_state(json.loads(json.dumps(first.state())), settings)
+        assert [second.step([value], WELL) for value in values[stop:].tolist()] == stepped[stop:]
 
 
 def test_wander_is_near_0_for_noise_and_near_1_for_a_walk() -> None:
-    steps = np.random.default_rng(12).normal(0, 1, 2000)
+    steps = np.random.default_rng(12).normal(0, 1, 400)
     assert wander(steps.tolist()) < 0.3
-    assert wander(np.cumsum(steps).tolist()) > 0.95
+    assert wander(np.cumsum(steps).tolist()) > 0.9
 
 
 def reference(rows: Values) -> npt.NDArray[np.bool_]:
@@ -155,8 +189,8 @@ def reference(rows: Values) -> npt.NDArray[np.bool_]:
             out[row] = state
         return out
 
-    smooth = follow(healthy, healthy[:20].mean(axis=0), s.smoothing_readings)
-    level = follow(smooth, healthy[:60].mean(axis=0), s.level_readings)
+    smooth = follow(healthy, healthy[:20].mean(axis=0), s.smoothing)
+    level = follow(smooth, healthy[:60].mean(axis=0), s.level)
     before = np.vstack([healthy[:60].mean(axis=0), level[:-1]])
     left = (smooth - before)[40:]
     centred = left - left.mean(axis=0)
@@ -172,7 +206,7 @@ def reference(rows: Values) -> npt.NDArray[np.bool_]:
         wandering = min(0.99, moving.std() / scatter[k])
         rms = math.sqrt(np.mean(left[:, k] ** 2))
         limits[k] = max(
-            s.limit * rms * (1 + 2 / independent) / (1 - wandering**2), s.least_limit * scatter[k]
+            s.most_deviations * rms * (1 + 2 / independent) / (1 - wandering**2), s.least_limit * scatter[k]
         )
     limits[-1] *= s.model_limit
     now, usual = smooth[-1].copy(), level[-1].copy()
@@ -180,7 +214,7 @@ def reference(rows: Values) -> npt.NDArray[np.bool_]:
     returning, peak, least = strayed.copy(), np.zeros(len(limits)), np.zeros(len(limits))
     called = np.zeros(len(rows), dtype=bool)
     for row in range(len(healthy), len(rows)):
-        now = now + (rows[row] - now) / s.smoothing_readings
+        now = now + (rows[row] - now) / s.smoothing
         away = np.abs(now - usual)
         peak = np.where(strayed, np.maximum(peak, away), peak)
         back = strayed & (away < np.maximum(limits, s.return_share * peak))
@@ -190,10 +224,10 @@ def reference(rows: Values) -> npt.NDArray[np.bool_]:
         strayed = (strayed | out) & ~back
         returning = (returning | back) & ~strayed & (away > limits)
         least = np.where(returning, np.minimum(least, away), 0)
-        usual = np.where(strayed, usual, usual + (now - usual) / s.level_readings)
+        usual = np.where(strayed, usual, usual + (now - usual) / s.level)
         called[row] = strayed.any()
     held = called.copy()
-    for delay in range(1, s.off_delay_readings + 1):
+    for delay in range(1, s.off_delay + 1):
         held[delay:] |= called[:-delay]
     return held
 
