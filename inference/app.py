@@ -98,7 +98,7 @@ def create_app(
     @app.post("/score")
     def score() -> Response:
         served = service.served
-        _, fault = service.score(served, decode_score(_body(max_body_bytes), served.manifest.signals))
+        fault = service.score(served, decode_score(_body(max_body_bytes), served.manifest.signals)).fault
         metrics.count_rows(1, int(fault[0]))
         return _json({"fault": str(fault[0])})
 

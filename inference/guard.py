@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from inference.probation import Probation, ProbationLimits
 from inference.runtimes import Rows
-from inference.service import Faults, ServedModel
+from inference.service import Scored, ServedModel
 
 GiveUp = Callable[[ServedModel, ServedModel, str], None]
 """Told once of a champion that is not good enough, of the one before it, and why."""
@@ -46,33 +46,41 @@ class Guard:
             if before is not None:
                 self._trial = _Trial(champion, before, Probation(self._limits, self._clock()))
 
-    def scored(self, model: ServedModel, rows: Rows, fault: Faults, seconds: float) -> None:  # noqa: ARG002
+    def scored(self, rows: Rows, scored: Scored, seconds: float) -> None:  # noqa: ARG002 - as every witness
         """It has scored rows."""
-        trial = self._trial
-        if trial is not None and model is trial.champion:
+        trial = self._current()
+        if trial is not None and scored.model is trial.champion:
             self._note(trial, seconds, failed=False)
 
-    def failed(self, model: ServedModel, rows: Rows, seconds: float) -> None:
-        """It gave no probabilities. Rows that the model before cannot score either are the caller's fault."""
-        trial = self._trial
+    def failed(self, model: ServedModel, rows: Rows, seconds: float) -> Scored | None:
+        """It gave no probabilities: on its trial the model before answers, and names itself.
+
+        Rows that this one cannot score either are the caller's fault.
+        """
+        trial = self._current()
         if (
             trial is None
             or model is not trial.champion
             or trial.before.manifest.signals != model.manifest.signals
         ):
-            return
+            return None
         try:
-            trial.before.score(rows)
+            instead = Scored(trial.before, *trial.before.score(rows))
         except Exception:  # noqa: BLE001 - whatever it was, both do it
-            return
+            return None
         self._note(trial, seconds, failed=True)
+        return instead
+
+    def _current(self) -> _Trial | None:
+        trial = self._trial
+        if trial is not None and trial.probation.is_over(self._clock()):
+            self._trial = None  # twice at the same time is as good as once
+            return None
+        return trial
 
     def _note(self, trial: _Trial, seconds: float, *, failed: bool) -> None:
         with self._lock:
             if trial is not self._trial:
-                return
-            if trial.probation.is_over(self._clock()):
-                self._trial = None
                 return
             why = trial.probation.note(seconds, failed=failed)
             if why is None:

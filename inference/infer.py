@@ -43,20 +43,22 @@ def answer_infer(service: ScoringService, served: ServedModel, body: bytes, max_
         RequestError: It cannot be answered; with what was expected.
     """
     call = decode_infer(body, served.manifest.signals, max_rows)
-    probability, fault = service.score(served, call.rows)
-    n = len(fault)
+    scored = service.score(served, call.rows)
+    n = len(scored.fault)
     tensors = (
-        {"name": PROBABILITY_TENSOR, "datatype": "FP32", "shape": [n], "data": probability},
-        {"name": FAULT_TENSOR, "datatype": "INT32", "shape": [n], "data": fault},
+        {"name": PROBABILITY_TENSOR, "datatype": "FP32", "shape": [n], "data": scored.probability},
+        {"name": FAULT_TENSOR, "datatype": "INT32", "shape": [n], "data": scored.fault},
     )
     answer: dict[str, Any] = {
-        "model_name": served.manifest.name,
-        "model_version": served.manifest.version,
+        "model_name": scored.model.manifest.name,
+        "model_version": scored.model.manifest.version,
         "outputs": [tensor for tensor in tensors if call.outputs is None or tensor["name"] in call.outputs],
     }
     if call.request_id is not None:
         answer["id"] = call.request_id
-    return Inference(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY), n, int(np.count_nonzero(fault)))
+    return Inference(
+        orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY), n, int(np.count_nonzero(scored.fault))
+    )
 
 
 class ShortWay:

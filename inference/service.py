@@ -63,14 +63,24 @@ def load_model(bundle: Bundle, runtime_name: str, *, allow_handlers: bool = Fals
     return model
 
 
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The scores of n rows, and the model that gave them."""
+
+    model: ServedModel
+    probability: npt.NDArray[np.float32]
+    """[n], of a fault."""
+    fault: Faults
+
+
 class Witness(Protocol):
     """Sees what the served model does, in the thread that answers the request."""
 
-    def scored(self, model: ServedModel, rows: Rows, fault: Faults, seconds: float) -> None:
+    def scored(self, rows: Rows, scored: Scored, seconds: float) -> None:
         """It has scored rows, and took so long."""
 
-    def failed(self, model: ServedModel, rows: Rows, seconds: float) -> None:
-        """It gave no probabilities for rows."""
+    def failed(self, model: ServedModel, rows: Rows, seconds: float) -> Scored | None:
+        """It gave no probabilities for rows. Returns those of another model, where that is the better answer."""
 
 
 class ScoringService:
@@ -111,15 +121,22 @@ class ScoringService:
         before, self._served = self._served, model
         self._on_switch(model, before)
 
-    def score(self, model: ServedModel, rows: Rows) -> tuple[npt.NDArray[np.float32], Faults]:
-        """Score rows with the model that the request has taken; see ServedModel.score."""
+    def score(self, model: ServedModel, rows: Rows) -> Scored:
+        """Score rows with the model that the request has taken, or with another where it fails on its trial.
+
+        Raises:
+            BadBody: As ServedModel.score.
+        """
         began = time.perf_counter()
         try:
-            probability, fault = model.score(rows)
+            scored = Scored(model, *model.score(rows))
         except Exception:
+            seconds = time.perf_counter() - began
             for witness in self._witnesses:
-                witness.failed(model, rows, time.perf_counter() - began)
+                if (instead := witness.failed(model, rows, seconds)) is not None:
+                    return instead
             raise
+        seconds = time.perf_counter() - began
         for witness in self._witnesses:
-            witness.scored(model, rows, fault, time.perf_counter() - began)
-        return probability, fault
+            witness.scored(rows, scored, seconds)
+        return scored

@@ -13,19 +13,18 @@ import structlog
 
 from inference.metrics import InferenceMetrics
 from inference.runtimes import Rows
-from inference.service import Faults, ServedModel
+from inference.service import Scored, ServedModel
 
 _LOG = structlog.get_logger()
 _MOST_WAITING = 64
 
 
 @dataclass(frozen=True, slots=True)
-class _Scored:
+class _Answer:
     """What the champion answered to one request."""
 
-    model: ServedModel
     rows: Rows
-    fault: Faults
+    scored: Scored
     seconds: float
 
 
@@ -35,7 +34,7 @@ class Shadow:
     def __init__(self, metrics: InferenceMetrics) -> None:
         self._metrics = metrics
         self._challenger: ServedModel | None = None
-        self._waiting: queue.Queue[_Scored] = queue.Queue(_MOST_WAITING)
+        self._waiting: queue.Queue[_Answer] = queue.Queue(_MOST_WAITING)
         self._thread: threading.Thread | None = None
         self._fails = False
         """Whether the last comparison did: one line in the log for a row of them."""
@@ -49,12 +48,12 @@ class Shadow:
             self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
             self._thread.start()
 
-    def scored(self, model: ServedModel, rows: Rows, fault: Faults, seconds: float) -> None:
+    def scored(self, rows: Rows, scored: Scored, seconds: float) -> None:
         """The champion has scored rows; costs nothing while there is no challenger."""
         if self._challenger is None:
             return
         try:
-            self._waiting.put_nowait(_Scored(model, rows, fault, seconds))
+            self._waiting.put_nowait(_Answer(rows, scored, seconds))
         except queue.Full:
             self._metrics.shadow_left_out.inc(len(rows))
 
@@ -63,13 +62,13 @@ class Shadow:
 
     def _run(self) -> None:
         while True:
-            scored = self._waiting.get()
+            answer = self._waiting.get()
             challenger = self._challenger
-            if challenger is None or challenger.manifest.signals != scored.model.manifest.signals:
-                self._metrics.shadow_left_out.inc(len(scored.rows))
+            if challenger is None or challenger.manifest.signals != answer.scored.model.manifest.signals:
+                self._metrics.shadow_left_out.inc(len(answer.rows))
                 continue
             try:
-                self._compare(scored, challenger)
+                self._compare(answer, challenger)
             except Exception as error:  # noqa: BLE001 - of the challenger's making; the champion goes on
                 self._metrics.shadow_failures.inc()
                 if not self._fails:
@@ -80,14 +79,14 @@ class Shadow:
             else:
                 self._fails = False
 
-    def _compare(self, scored: _Scored, challenger: ServedModel) -> None:
+    def _compare(self, answer: _Answer, challenger: ServedModel) -> None:
         began = time.perf_counter()
-        _, fault = challenger.score(scored.rows)
+        _, fault = challenger.score(answer.rows)
         seconds = time.perf_counter() - began
-        pair = scored.model.manifest.model_id, challenger.manifest.model_id
+        pair = answer.scored.model.manifest.model_id, challenger.manifest.model_id
         self._metrics.shadow_rows.labels(*pair).inc(len(fault))
-        self._metrics.shadow_agreed.labels(*pair).inc(int((fault == scored.fault).sum()))
-        self._metrics.shadow_faults.labels(*pair, "champion").inc(int(scored.fault.sum()))
+        self._metrics.shadow_agreed.labels(*pair).inc(int((fault == answer.scored.fault).sum()))
+        self._metrics.shadow_faults.labels(*pair, "champion").inc(int(answer.scored.fault.sum()))
         self._metrics.shadow_faults.labels(*pair, "challenger").inc(int(fault.sum()))
-        self._metrics.shadow_seconds.labels(*pair, "champion").observe(scored.seconds)
+        self._metrics.shadow_seconds.labels(*pair, "champion").observe(answer.seconds)
         self._metrics.shadow_seconds.labels(*pair, "challenger").observe(seconds)
