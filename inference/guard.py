@@ -74,7 +74,9 @@ class Guard:
     def _current(self) -> _Trial | None:
         trial = self._trial
         if trial is not None and trial.probation.is_over(self._clock()):
-            self._trial = None  # twice at the same time is as good as once
+            with self._lock:
+                if self._trial is trial:
+                    self._trial = None
             return None
         return trial
 
