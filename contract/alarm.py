@@ -1,4 +1,4 @@
-"""Alarm: the most urgent alarm of one device, as retained on fan/alarms/<deviceID>.
+"""Alarm: the most urgent alarm of one device, as retained on fan/alarms/<deviceID>; and every change of every alarm.
 
 The states are those of ANSI/ISA-18.2-2016 (alarm state transition diagram), which IEC 62682:2022 shares.
 """
@@ -88,6 +88,11 @@ class Alarm(BaseModel):
         default=None, pattern=r"^[a-z_]{1,64}$", description="What is the matter: machine_fault, silence..."
     )
     priority: AlarmPriority | None = Field(default=None, description="1 high, 2 medium, 3 low.")
+    raised_at: TimeStamp | None = Field(
+        default=None,
+        alias="raisedAt",
+        description="Since when this occurrence is going on, whatever people did.",
+    )
     why: Sentence = Field(default="", description="One sentence for a person.")
     inspect: Sentence = Field(default="", description="What to look at.")
     contributions: tuple[AlarmContribution, ...] = Field(default=(), max_length=MAX_CONTRIBUTIONS)
@@ -100,6 +105,51 @@ class Alarm(BaseModel):
 
         Raises:
             pydantic.ValidationError: It is not an alarm.
+        """
+        return cls.model_validate_json(payload)
+
+    def to_json(self) -> bytes:
+        """The body as it is published; what is not known is left out."""
+        return self.model_dump_json(by_alias=True, exclude_none=True).encode()
+
+
+class AlarmTransition(BaseModel):
+    """One line of the journal of alarms, as published on fan/alarms/<deviceID>/journal, not retained.
+
+    The retained alarm is the most urgent one of its device; the journal has every change of each, also of those beneath
+    it. So whoever keeps the journal has the whole history.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    device_id: DeviceID = Field(alias="deviceID")
+    time_stamp: TimeStamp = Field(alias="timeStamp", description="When it happened.")
+    seq: Sequence = Field(description="Counts up over all that the monitor has published.")
+    kind: str = Field(pattern=r"^[a-z_]{1,64}$", description="What is the matter: machine_fault, silence...")
+    priority: AlarmPriority = Field(description="1 high, 2 medium, 3 low.")
+    alarm_id: int | None = Field(
+        default=None,
+        alias="alarmID",
+        ge=1,
+        description="Names the occurrence; a kind out of service has none.",
+    )
+    before: AlarmState
+    state: AlarmState = Field(
+        description="From now on; the same as before where only the cause came or went."
+    )
+    cause: str = Field(pattern=r"^[a-z_]{1,64}$", description="raised, cleared, acknowledged, shelved...")
+    called: Literal[0, 1] = Field(
+        description="1 when people are called by it: it counts as an alarm, else 0."
+    )
+    who: Person | None = None
+    why: Sentence = Field(default="", description="One sentence for a person.")
+
+    @classmethod
+    def from_json(cls, payload: bytes) -> Self:
+        """Parse one payload.
+
+        Raises:
+            pydantic.ValidationError: It is not a line of the journal.
         """
         return cls.model_validate_json(payload)
 

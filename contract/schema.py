@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from contract.alarm import Alarm
+from contract.alarm import Alarm, AlarmTransition
 from contract.bundle import Manifest
 from contract.command import FanCommand
 from contract.deployment import Deployment
@@ -27,6 +27,7 @@ BODIES: dict[str, type[BaseModel]] = {
     "verdict": Verdict,
     "rejection": Rejection,
     "alarm": Alarm,
+    "alarm-transition": AlarmTransition,
     "fan-command": FanCommand,
     "service-status": ServiceStatus,
     "manifest": Manifest,

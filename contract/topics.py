@@ -69,6 +69,10 @@ class Topics:
         """The retained alarm of one device."""
         return f"{self.root}/alarms/{device_id}"
 
+    def alarm_journal_of(self, device_id: str) -> str:
+        """Every change of every alarm of one device."""
+        return f"{self.root}/alarms/{device_id}/journal"
+
     def status_of(self, service: str) -> str:
         """The retained status of one service."""
         return f"{self.root}/status/{service}"

@@ -73,6 +73,8 @@ def parts(
         "FANWATCH_MQTT_PORT": str(ports.mqtt),
         "FANWATCH_INFERENCE_URL": f"http://{LOOPBACK}:{ports.inference}",
         "FANWATCH_MODELS_DIR": str(models),
+        # The clone's own model, tried out: its signature would take a library of 50 MB.
+        "FANWATCH_ALLOW_UNSIGNED_MODELS": "true",
         "FANWATCH_LISTEN_HOST": LOOPBACK,
         "FANWATCH_DEMO": "true",
         "FANWATCH_STOP_S": STOP_S,

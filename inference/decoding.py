@@ -12,6 +12,7 @@ from contract.scoring import InferRequest, ScoreRequest
 from inference.errors import BadBody, TooManyRows
 from inference.runtimes import Rows
 
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 _Body = TypeVar("_Body", bound=BaseModel)
 
 
@@ -102,16 +103,14 @@ def _sentence(error: ValidationError) -> str:
 
 def _to_float32(data: Sequence[float] | Sequence[Sequence[float]], signals: Sequence[SignalSpec]) -> Rows:
     wide = np.array(data, dtype=np.float64).reshape(-1, len(signals))
-    with np.errstate(over="ignore"):  # what becomes infinite is refused below
-        rows = wide.astype(np.float32)
-    finite = np.isfinite(rows)
-    if not finite.all():
-        row, column = np.argwhere(~finite)[0]
+    sizes = np.abs(wide)
+    if not np.maximum.reduce(sizes, axis=None) <= _FLOAT32_MAX:
+        row, column = np.argwhere(~(sizes <= _FLOAT32_MAX))[0]
         raise BadBody(
             f"row {row}, {signals[column].name}: expected a number that is finite as FP32 "
             f"(at most 3.4e38 in size); got {wide[row, column]:g}"
         )
-    return rows
+    return wide.astype(np.float32)
 
 
 def _names(signals: Sequence[SignalSpec]) -> str:

@@ -107,7 +107,8 @@ class InferenceMetrics:
         """Note the rows of one scoring request, and how many of them were called a fault."""
         self.batch.observe(rows)
         self.rows.inc(rows)
-        self.faults.inc(faults)
+        if faults:  # rare, and a worker's counters are files: each costs a little
+            self.faults.inc(faults)
 
     def exposition(self) -> bytes:
         """All workers' figures in Prometheus's text format."""

@@ -34,8 +34,9 @@ class ServedModel:
             BadBody: The model gives no probability for a row, which only values far from anything real bring about.
         """
         probability = self.runtime.probabilities(rows)
-        valid = (probability >= 0) & (probability <= 1)  # false for NaN too
-        if not valid.all():
+        # Ufuncs stay in C, where .all() and its like pass through Python; a NaN is neither.
+        if not (np.minimum.reduce(probability) >= 0 and np.maximum.reduce(probability) <= 1):
+            valid = (probability >= 0) & (probability <= 1)
             row = int(np.argmin(valid))
             raise BadBody(
                 f"row {row}: the model gives {probability[row]} instead of a probability; "

@@ -23,6 +23,8 @@ from monitor.alarms.database import StoreError
 from monitor.alarms.desk import AlarmDesk, ModeChange
 from monitor.clock import Clock, HeldClock
 from monitor.diagnosis.core import Diagnosis
+from monitor.diagnosis.device import DeviceDiagnosis
+from monitor.diagnosis.evidence import Health
 from monitor.diagnosis.knowledge import Knowledge
 from monitor.diagnosis.time_left import TimeLeft
 from monitor.explainer import Explainer
@@ -30,6 +32,7 @@ from monitor.findings import Finding, FindingKind
 from monitor.intake import EntryKind, IntakeLog, Step
 from monitor.prognosis import Prognosis
 from monitor.resumption import resume
+from monitor.silences import Silences
 from monitor.subscriber import Arrived
 
 _LOG = structlog.get_logger()
@@ -47,6 +50,10 @@ class Inbox(Protocol):
     @property
     def listening_since(self) -> int | None:
         """Numbers the subscription that stands; None while there is none."""
+
+    @property
+    def offline(self) -> frozenset[str]:
+        """Services whose last status is offline."""
 
     def take(self, most: int, timeout_s: float) -> list[Arrived]:
         """Wait for messages."""
@@ -87,12 +94,12 @@ class ConditionWatch:
         self._clock = clock
         self._held = HeldClock(clock)
         self._diagnosis = make_diagnosis(self._held)
+        self._silences = Silences(self._diagnosis, self._held, knowledge.plant.quality.silent_after_s)
         self._log = IntakeLog(remembered)
         self._explainer = explainer
         self._on_failure = on_failure
         self._lock = threading.Lock()
         self._trends: dict[str, tuple[float, TimeLeft | None]] = {}
-        self._listening: int | None = None
         self._stopped: set[str] = set()
         """Machines that stand still, as the desk was told."""
         self._faults: dict[str, Finding] = {}
@@ -166,7 +173,7 @@ class ConditionWatch:
     def _resume(self) -> None:
         with self._lock, self._desk.kept() as kept:
             told = resume(self._diagnosis, self._held, self._log, kept)
-            self._stopped = {device.device_id for device in self._diagnosis if device.is_stopped}
+            self._stopped = {device.device_id for device in self._diagnosis if _was_switched_off(device)}
         self._busy_since = None
         _LOG.info("diagnosis_resumed", devices=len(self._diagnosis), messages=told)
 
@@ -180,7 +187,7 @@ class ConditionWatch:
             for each in arrived:
                 if each.content is not None and not self._log.has(each.body):
                     self._take(each, now, findings, modes)
-            findings.extend(self._silences(now))
+            findings.extend(self._look_for_silences(now, arrived))
             findings.extend(self._amendments())
             step = self._log.step(self._state_of)
         if not self._commit(findings, modes, step):
@@ -202,7 +209,7 @@ class ConditionWatch:
                 return
             self._log.add(content.device_id, now, EntryKind.VERDICT, each.body)
             device = self._diagnosis.device(content.device_id)
-            stopped = device is not None and device.is_stopped
+            stopped = device is not None and _was_switched_off(device)
             if stopped is not (content.device_id in self._stopped):
                 (self._stopped.add if stopped else self._stopped.discard)(content.device_id)
                 modes.append(ModeChange(content.device_id, stopped, datetime.fromtimestamp(now, UTC)))
@@ -210,16 +217,16 @@ class ConditionWatch:
             findings.extend(self._diagnosis.take_rejection(content))
             self._log.add(content.device_id, now, EntryKind.REJECTION, each.body)
 
-    def _silences(self, now: float) -> Sequence[Finding]:
-        """Who is silent? While we are deaf nobody is; afterwards everybody has a full time to speak."""
-        listening = self._inbox.listening_since
-        if listening != self._listening:
-            self._listening = listening
-            self._diagnosis.count_silence_anew()
-        if listening is None:
-            return ()
-        found = self._diagnosis.tick()
+    def _look_for_silences(self, now: float, arrived: Sequence[Arrived]) -> Sequence[Finding]:
+        """Who is silent? What the diagnosis was told by that is written down, as every message is."""
+        found = self._silences.look(
+            self._inbox.listening_since,
+            verdicts=any(isinstance(each.content, Verdict) for each in arrived),
+            offline=self._inbox.offline,
+        )
         for finding in found:
+            if finding.kind is not FindingKind.SILENCE:
+                continue
             body = json.dumps([finding.device_id, self._knowledge.plant.quality.silent_after_s]).encode()
             self._log.add(finding.device_id, now, EntryKind.SILENCE, body)
         return found
@@ -267,3 +274,8 @@ class ConditionWatch:
             elif finding.reading and finding.device_id not in self._faults and self._explainer is not None:
                 self._faults[finding.device_id] = finding
                 self._explainer.explain(finding, lambda *both: self._amended.append(both))
+
+
+def _was_switched_off(device: DeviceDiagnosis) -> bool:
+    """Whether it stands still as planned: one that is found faulty at a standstill is stuck, and that is an alarm."""
+    return device.is_stopped and device.health is not Health.FAULT

@@ -43,6 +43,8 @@ class Explainer:
         )
         self._thread = threading.Thread(target=self._run, name="explainer", daemon=True)
         self._stopping = False
+        self.unexplained = 0
+        """How many findings kept their first words since the start."""
 
     def start(self) -> None:
         """Begin to explain."""
@@ -56,11 +58,16 @@ class Explainer:
         if self._thread.is_alive():
             self._thread.join(_LONGEST_REQUEST_S)
 
+    def complaint(self) -> str | None:
+        """Why no fault is explained any more, or None; for the health check, once started."""
+        return None if self._thread.is_alive() else "nobody explains machine faults any more, see the log"
+
     def explain(self, finding: Finding, then: Callable[[Finding, Finding], None]) -> None:
         """Explain a finding that has a reading; ``then`` is called with it and its better words, if there are any."""
         try:
             self._waiting.put_nowait((finding, then))
         except queue.Full:
+            self.unexplained += 1
             _LOG.warning("not_explained", device=finding.device_id, why="too many alarms at once")
 
     def explained(self, finding: Finding) -> Finding:
@@ -74,7 +81,9 @@ class Explainer:
             if asked is not None:
                 finding, then = asked
                 better = self.explained(finding)
-                if better != finding:
+                if better == finding:
+                    self.unexplained += 1
+                else:
                     then(finding, better)
 
     def _scored(self, rows: Sequence[Sequence[float]]) -> Sequence[float]:

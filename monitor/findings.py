@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class FindingKind(StrEnum):
-    """What may be the matter, with the machine or with its sensor."""
+    """What may be the matter: with the machine, with its sensor, or with the way of all readings."""
 
     MACHINE_FAULT = "machine_fault"
     WEAR = "wear"
@@ -15,10 +15,12 @@ class FindingKind(StrEnum):
     SPIKES = "spikes"
     SILENCE = "silence"
     CLOCK_SKEW = "clock_skew"
+    NO_VERDICTS = "no_verdicts"
+    """Of no machine: nothing comes through predictor and scoring service."""
 
     @property
     def is_sensor_fault(self) -> bool:
-        """Whether the sensor is to blame, and the machine may be well."""
+        """Whether the sensor, or the way of its readings, is to blame, and the machine may be well."""
         return self not in {FindingKind.MACHINE_FAULT, FindingKind.WEAR}
 
 

@@ -11,6 +11,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from contract.topics import Topics
+from monitor.alarms.figures import AlarmCollector
 from monitor.alarms.service import AlarmService
 from monitor.alarms.settings import AlarmSettings
 from monitor.clock import Clock
@@ -83,6 +84,9 @@ class Monitor:
             explainer=self.explainer,
             on_failure=_end_process,
         )
+        self.subscriber.metrics.registry.register(
+            AlarmCollector(self.alarms.figures, self.complaint, lambda: self.explainer.unexplained)
+        )
         self.accounts = Accounts(
             login.account_file,
             clock,
@@ -100,13 +104,17 @@ class Monitor:
                 accounts=self.accounts,
                 clock=clock,
                 operators=all_settings.alarms.alarm_operators,
-                stalled=self.watch.complaint,
+                stalled=self.complaint,
             ),
         )
 
     def _model_signals(self) -> list[str] | None:
         signature = self.signatures.signature
         return None if signature is None else [spec.name for spec in signature.signals]
+
+    def complaint(self) -> str | None:
+        """Why verdicts do not become alarms, or None when they do; once started."""
+        return self.watch.complaint() or self.alarms.complaint() or self.explainer.complaint()
 
     def start(self) -> None:
         """Begin to listen to the broker and to ask the scoring service."""

@@ -34,6 +34,7 @@ _SERVICE = "monitor"
 _FRESH_S = 2.0
 _KEEPALIVE_S = 10
 """A broker that froze is noticed within twice this: before its silence is taken for that of every machine."""
+_MOST_SERVICES = 32
 _QOS0_BACKLOG = 20_000
 """Messages sent at QoS 0 know no back-pressure: beyond so many that wait the newest is dropped."""
 
@@ -74,6 +75,7 @@ class Subscriber:
         self._subscribed = False
         self._probe = threading.Lock()
         self._inbox: queue.SimpleQueue[Arrived] = queue.SimpleQueue()
+        self._offline: frozenset[str] = frozenset()
         self._connection = 0  # numbers the connections; written by the network thread only
         self.metrics = MonitorMetrics(fleet, self.progress_age_s, self._inbox.qsize)
         self._client = self._make_client()
@@ -82,6 +84,11 @@ class Subscriber:
     def listening_since(self) -> int | None:
         """Numbers the subscription that stands; None while there is none."""
         return self._connection if self._trouble is None else None
+
+    @property
+    def offline(self) -> frozenset[str]:
+        """Services whose last status is offline; all of it is retained, so that a new connection learns it again."""
+        return self._offline
 
     def take(self, most: int, timeout_s: float) -> list[Arrived]:
         """Wait for a message, and take what else is there already, at most ``most``, in the order of arrival."""
@@ -282,7 +289,12 @@ class Subscriber:
         elif isinstance(content, Rejection):
             self._fleet.take_rejection(content)
         elif content is not None:
-            self._fleet.take_status(topic.split("/")[2][:64], content.status)
+            service = topic.split("/")[2][:64]
+            self._fleet.take_status(service, content.status)
+            if content == ONLINE:
+                self._offline -= {service}
+            elif len(self._offline) < _MOST_SERVICES:
+                self._offline |= {service}
 
 
 def _content(kind: str, body: bytes) -> Verdict | Rejection | ServiceStatus | None:

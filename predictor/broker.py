@@ -96,6 +96,8 @@ class BrokerSession:
         self._woken, self._waker = socket.socketpair()
         self._woken.setblocking(False)
         self._waker.setblocking(False)
+        self._poll = select.poll()
+        self._poll.register(self._woken, select.POLLIN)
 
     @property
     def unconfirmed(self) -> int:
@@ -216,6 +218,8 @@ class BrokerSession:
         """The connection is gone, and with it every acknowledgement that was owed on it."""
         was_connected = self._connected
         if self._wire is not None:
+            with contextlib.suppress(KeyError):  # it may never have been waited for
+                self._poll.unregister(self._wire)
             self._wire.close()
         if was_connected or self._pause_s == _FIRST_PAUSE_S:  # once an outage, not once an attempt
             _LOG.warning("broker_disconnected" if was_connected else "broker_is_away", reason=reason)
@@ -237,17 +241,15 @@ class BrokerSession:
 
     def _wait(self, wire: Wire | None, timeout_s: float | None) -> bool:
         """Wait until something has come (true), more can be written, the connection wants looking after, or wake()."""
-        poll = select.poll()
-        poll.register(self._woken, select.POLLIN)
         if wire is not None:
-            poll.register(wire, select.POLLIN | (select.POLLOUT if wire.has_more_to_write else 0))
+            self._poll.register(wire, select.POLLIN | (select.POLLOUT if wire.has_more_to_write else 0))
             due = (
                 min(self._heard_at, self._sent_at) + PING_AFTER_S
                 if self._asked_at is None
                 else self._asked_at + ANSWER_WITHIN_S
             ) - self._clock()
             timeout_s = due if timeout_s is None else min(timeout_s, due)
-        ready = poll.poll(None if timeout_s is None else max(0.0, timeout_s * 1000))
+        ready = self._poll.poll(None if timeout_s is None else max(0.0, timeout_s * 1000))
         came = False
         for file, what in ready:
             if file == self._woken.fileno():

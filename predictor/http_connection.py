@@ -6,7 +6,7 @@ with the parser of e-mails, which takes 0.2 ms where the machine has cooled down
 
 import socket
 import ssl
-from dataclasses import dataclass, field
+import struct
 from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpResponseParser
@@ -14,18 +14,32 @@ from httptools import HttpParserError, HttpResponseParser
 _READ_BYTES = 64 * 1024
 
 
-@dataclass(slots=True)
-class _Inbound:
-    """What the parser tells."""
+class _Answers:
+    """The answers of one connection, one after the other; the parser tells what it finds."""
 
-    parts: list[bytes] = field(default_factory=list)
-    is_whole: bool = False
+    def __init__(self) -> None:
+        self._parser = HttpResponseParser(self)
+        self._parts: list[bytes] = []
+        self.whole: tuple[int, bytes] | None = None
+        """Status and body, once all of it has come."""
+        self.is_last = False
+        """Whether the other side closes the connection after it."""
+
+    def expect(self) -> None:
+        """Another request was sent."""
+        self._parts, self.whole = [], None
+
+    def feed(self, data: bytes) -> None:
+        """Raises HttpParserError."""
+        self._parser.feed_data(data)
 
     def on_body(self, part: bytes) -> None:
-        self.parts.append(part)
+        """Called by the parser, as the next one."""
+        self._parts.append(part)
 
     def on_message_complete(self) -> None:
-        self.is_whole = True
+        self.whole = (self._parser.get_status_code(), b"".join(self._parts))
+        self.is_last = not self._parser.should_keep_alive()  # known here alone
 
 
 class HttpConnection:
@@ -47,6 +61,7 @@ class HttpConnection:
             "Content-Type: application/json\r\n"
         )
         self._socket: socket.socket | None = None
+        self._answers = _Answers()
 
     @property
     def is_open(self) -> bool:
@@ -68,6 +83,9 @@ class HttpConnection:
             connection = self._socket or self._connect()
             connection.sendall(request)
             return self._answer(connection)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+            self.close()
+            raise TimeoutError(f"nothing was sent or came for {self._timeout_s} s") from error
         except HttpParserError as error:
             self.close()
             raise ValueError(f"the answer is not HTTP: {error}") from error
@@ -84,19 +102,24 @@ class HttpConnection:
     def _connect(self) -> socket.socket:
         connection = socket.create_connection((self._host, self._port), self._timeout_s)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket = connection
+        self._socket, self._answers = connection, _Answers()
         if self._tls is not None:
             self._socket = self._tls.wrap_socket(connection, server_hostname=self._host)
+        # By the kernel (socket(7)): Python's own timeout asks poll() before every read and write.
+        self._socket.settimeout(None)
+        limit = struct.pack("@ll", *divmod(int(self._timeout_s * 1_000_000), 1_000_000))  # a timeval
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            self._socket.setsockopt(socket.SOL_SOCKET, option, limit)
         return self._socket
 
     def _answer(self, connection: socket.socket) -> tuple[int, bytes]:
-        inbound = _Inbound()
-        parser = HttpResponseParser(inbound)
-        while not inbound.is_whole:
+        answers = self._answers
+        answers.expect()
+        while answers.whole is None:
             data = connection.recv(_READ_BYTES)
             if not data:
                 raise ConnectionError("the connection was closed before the answer was whole")
-            parser.feed_data(data)
-        if not parser.should_keep_alive():
+            answers.feed(data)
+        if answers.is_last:
             self.close()
-        return parser.get_status_code(), b"".join(inbound.parts)
+        return answers.whole

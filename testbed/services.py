@@ -10,6 +10,7 @@ from testbed.mosquitto import Mosquitto
 from testbed.ports import free_port
 from testbed.process import REPOSITORY, ServerProcess
 from testbed.site import Site
+from testbed.waiting import port_answers
 
 
 class ForkingProcess(ServerProcess):
@@ -161,3 +162,39 @@ class Monitor(ForkingProcess):
     def is_ready(self) -> bool:
         """Whether it says that it works."""
         return requests.get(f"{self.url}/health", timeout=5).ok
+
+
+class Simulator(ServerProcess):
+    """Simulated fans at a broker, named 1, 2, 3...; all run well until they are told otherwise.
+
+    Args:
+        mosquitto: The broker, whose site has the simulator's password.
+        fans: How many.
+        rate: Readings a second of each.
+        seed: The same seed gives each fan the same readings.
+    """
+
+    def __init__(self, mosquitto: Mosquitto, *, fans: int, rate: float, seed: int) -> None:
+        super().__init__("simulator", mosquitto.site.folder / "simulator")
+        self._mosquitto = mosquitto
+        self._port = free_port()
+        self._options = ["--fans", str(fans), "--rate", f"{rate:g}", "--seed", str(seed)]
+
+    def command(self) -> list[str]:
+        """The fans."""
+        return [sys.executable, "-m", "simulator", "simulate", *self._options]
+
+    def environment(self) -> dict[str, str]:
+        """Its settings."""
+        return {
+            "PYTHONPATH": str(REPOSITORY),
+            "FANWATCH_MQTT_HOST": self._mosquitto.host,
+            "FANWATCH_MQTT_PORT": str(self._mosquitto.port),
+            "FANWATCH_MQTT_USERNAME": "simulator",
+            "FANWATCH_SECRETS_DIR": str(self._mosquitto.site.secrets_of("simulator")),
+            "FANWATCH_LISTEN_PORT": str(self._port),
+        }
+
+    def is_ready(self) -> bool:
+        """Whether it runs."""
+        return port_answers(self._port)

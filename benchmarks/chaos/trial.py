@@ -92,7 +92,7 @@ def run(case: Case, stack: Stack, seed: int, scale: float) -> Result:
 def _quiet(bench: Bench) -> None:
     """Readings flow, nothing is done to the stack, and every alarm is as the fans are."""
     bench.pass_time(QUIET_S)
-    right = {f"Fan at fault {bench.flow.broken_device}"}
+    right = {f"Alarm of high priority {bench.flow.broken_device} machine_fault"}
     firing: set[str] = set()
 
     def as_the_fans_are() -> bool:

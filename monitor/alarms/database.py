@@ -104,6 +104,10 @@ class AlarmDatabase:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
+        self.commit_failures = 0
+        """How many commits the file did not take since it was opened."""
+        self.takes_commits = True
+        """Whether it took the newest."""
         try:
             if not read_only:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -152,11 +156,16 @@ class AlarmDatabase:
             try:
                 yield
                 self._connection.execute("COMMIT")
+                self.takes_commits = True
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StoreError) as error:
+            self.commit_failures += 1
+            self.takes_commits = False
+            if isinstance(error, StoreError):
+                raise
             raise StoreError(f"the alarms' file {self._path} did not take a commit: {error}") from error
 
     def run(self, statement: str, values: Any = ()) -> sqlite3.Cursor:  # noqa: ANN401 - as sqlite3 has it

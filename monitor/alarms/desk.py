@@ -6,6 +6,7 @@ method returns, so a message may be acknowledged to the broker after ``on_findin
 
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,14 +17,15 @@ import structlog
 from contract.alarm import AlarmPriority, AlarmState
 from monitor.alarms.board import AlarmBoard, Changes, NoSuchAlarm
 from monitor.alarms.database import AlarmDatabase
+from monitor.alarms.figures import Counts
 from monitor.alarms.history import AlarmHistory, AuditEntry, CloseOut, Outcome, PastAlarm
 from monitor.alarms.intake_store import IntakeStore
-from monitor.alarms.lifecycle import DeviceAlarms, NotPossible, Record, Transition
-from monitor.alarms.outbox import PUBLISH, WORK_ORDER, Outbox, notify_channel
+from monitor.alarms.lifecycle import HIDDEN, DeviceAlarms, NotPossible, Record, Transition
+from monitor.alarms.outbox import JOURNAL, PUBLISH, WORK_ORDER, Outbox, notify_channel
 from monitor.alarms.policy import AlarmPolicy
 from monitor.alarms.quality import QualityReport, assess
 from monitor.alarms.store import AlarmStore, PlannedMaintenance
-from monitor.alarms.wire import Call, WorkOrderDraft, alarm_content, published_alarm
+from monitor.alarms.wire import Call, WorkOrderDraft, alarm_content, published_alarm, published_transition
 from monitor.clock import Clock
 from monitor.findings import Contribution, Finding, FindingKind
 from monitor.intake import Kept, Step
@@ -284,6 +286,22 @@ class AlarmDesk:
         with self._step() as (board, _):
             return tuple(self._view(record) for record in board.records())
 
+    def counts(self) -> Counts:
+        """How many alarms there are, by priority."""
+        with self._step() as (board, _):
+            records = board.records()
+        hidden = sum(record.state in HIDDEN for record in records)
+        shown = [record for record in records if record.active and record.state not in HIDDEN]
+        return Counts(
+            active=Counter(self._policy.rules[record.kind].priority for record in shown),
+            unacknowledged=Counter(
+                self._policy.rules[record.kind].priority
+                for record in shown
+                if record.state is AlarmState.UNACKNOWLEDGED
+            ),
+            hidden=hidden,
+        )
+
     def state_of(self, alarm_id: int) -> AlarmState:
         """The state of the alarm of that number; normal when it is over."""
         with self._step() as (board, _):
@@ -380,6 +398,8 @@ class AlarmDesk:
         for device in changes.devices:
             self._say(board, device.device_id, newest.get(device.device_id, now))
         for line in changes.transitions:
+            body = published_transition(line, self._outbox.next_number()).to_json().decode()
+            self._outbox.post(JOURNAL, line.device_id, line.alarm_id, body, line.at)
             if not line.annunciates or line.alarm_id is None:
                 continue
             if line.priority <= self._policy.notified:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from monitor.alarms.database import AlarmDatabase, microseconds, moment_of
 
 PUBLISH = "publish"
+JOURNAL = "journal"
 WORK_ORDER = "work_order"
 
 
@@ -91,6 +92,11 @@ class Outbox:
         """How many things wait on a channel."""
         (count,) = self._database.run("SELECT count(*) FROM outbox WHERE channel = ?", (channel,)).fetchone()
         return int(count)
+
+    def waiting_by_channel(self) -> dict[str, tuple[int, datetime]]:
+        """How many things wait on each channel on which some do, and since when the oldest does."""
+        rows = self._database.run("SELECT channel, count(*), min(made) FROM outbox GROUP BY channel")
+        return {channel: (int(count), moment_of(made)) for channel, count, made in rows}
 
     def delivered(self, numbers: Iterable[int], channel: str, at: datetime) -> None:
         """Take out of the outbox what has arrived; inside a transaction."""

@@ -82,6 +82,9 @@ def _rules() -> dict[FindingKind, Rule]:
         FindingKind.CLOCK_SKEW: Rule(
             AlarmPriority.LOW, on_delay=timedelta(seconds=30), off_delay=timedelta(seconds=60)
         ),
+        # While it stands nobody watches the machines. Silences beneath it are not even found (monitor/silences.py).
+        # The off-delay is longer than a silence takes: a few verdicts that waited somewhere are no return.
+        FindingKind.NO_VERDICTS: Rule(AlarmPriority.HIGH, off_delay=timedelta(seconds=60)),
     }
 
 

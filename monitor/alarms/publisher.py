@@ -1,11 +1,10 @@
-"""The current alarm of each device, retained on fan/alarms/<deviceID>, at QoS 1."""
+"""The current alarm of each device, retained on fan/alarms/<deviceID>, and the journal beside it; at QoS 1."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import paho.mqtt.client as mqtt
 
-from contract.topics import Topics
 from monitor.alarms.courier import Sent
 from monitor.alarms.outbox import Outgoing
 
@@ -28,11 +27,17 @@ class AlarmPublisher:
 
     What it did not confirm is sent again, in its order: a retained alarm may be said twice and is never older than
     one that was said before.
+
+    Args:
+        connection: To the broker.
+        topic_of: The topic of a device.
+        retain: Whether a subscriber of later gets the last.
     """
 
-    def __init__(self, connection: Connection, topics: Topics) -> None:
+    def __init__(self, connection: Connection, topic_of: Callable[[str], str], *, retain: bool) -> None:
         self._connection = connection
-        self._topics = topics
+        self._topic_of = topic_of
+        self._retain = retain
 
     def send(self, batch: Sequence[Outgoing]) -> Sent:
         """Publish a batch, and wait for the broker to have all of it."""
@@ -42,7 +47,7 @@ class AlarmPublisher:
             return Sent(why_not="no connection to the broker")
         infos = [
             self._connection.publish(
-                self._topics.alarm_of(each.device_id), each.body.encode(), qos=_QOS, retain=True
+                self._topic_of(each.device_id), each.body.encode(), qos=_QOS, retain=self._retain
             )
             for each in batch
         ]

@@ -9,8 +9,9 @@ from contract.topics import Topics
 from monitor.alarms.courier import Courier, Pace, Sender
 from monitor.alarms.database import AlarmDatabase, StoreError
 from monitor.alarms.desk import AlarmDesk
+from monitor.alarms.figures import AlarmFigures, Counts, Waiting
 from monitor.alarms.notifier import Notifier
-from monitor.alarms.outbox import PUBLISH, WORK_ORDER, Outbox, notify_channel
+from monitor.alarms.outbox import JOURNAL, PUBLISH, WORK_ORDER, Outbox, notify_channel
 from monitor.alarms.publisher import AlarmPublisher, Connection
 from monitor.alarms.settings import AlarmSettings
 from monitor.alarms.work_orders import WorkOrders
@@ -50,13 +51,17 @@ class AlarmService:
             longest_retry=timedelta(minutes=10),
             whole=True,
         )
-        ways: dict[str, tuple[Sender, Pace]] = {PUBLISH: (AlarmPublisher(connection, topics), _PUBLISHING)}
+        ways: dict[str, tuple[Sender, Pace]] = {
+            PUBLISH: (AlarmPublisher(connection, topics.alarm_of, retain=True), _PUBLISHING),
+            JOURNAL: (AlarmPublisher(connection, topics.alarm_journal_of, retain=False), _PUBLISHING),
+        }
         if settings.work_order_url is not None:
             ways[WORK_ORDER] = (WorkOrders(settings.work_order_url), _DRAFTING)
         for number, url in enumerate(settings.destinations()):
             ways[notify_channel(number)] = (Notifier(url, number + 1, self.desk.state_of), notifying)
         with self._database.transaction():
             Outbox(self._database).keep_only(ways)
+        self._channels = tuple(ways)
         self._couriers = [
             Courier(AlarmDatabase(self._path), channel, sender, clock, pace)
             for channel, (sender, pace) in ways.items()
@@ -88,6 +93,25 @@ class AlarmService:
             return "nothing wakes the alarms any more: its thread has ended, see the log"
         dead = [courier.channel for courier in self._couriers if not courier.is_alive()]
         return f"nobody carries {', '.join(dead)} any more, see the log" if dead else None
+
+    def figures(self) -> AlarmFigures:
+        """What there is to count, now; what cannot be read is left out."""
+        now = datetime.fromtimestamp(self._clock.now(), UTC)
+        counts: Counts | None = None
+        waiting = {channel: Waiting(0, 0.0) for channel in self._channels}
+        try:
+            counts = self.desk.counts()
+            with AlarmDatabase(self._path, read_only=True) as reader:
+                for channel, (things, oldest) in Outbox(reader).waiting_by_channel().items():
+                    waiting[channel] = Waiting(things, max(0.0, (now - oldest).total_seconds()))
+        except StoreError as error:
+            _LOG.warning("alarms_not_counted", why=str(error))
+        return AlarmFigures(
+            counts=counts,
+            waiting=waiting,
+            commit_failures=self._database.commit_failures,
+            takes_commits=self._database.takes_commits,
+        )
 
     def wake(self) -> None:
         """Look again: something changed, or the broker is back."""

@@ -1,4 +1,4 @@
-"""What is said of alarms outside: the retained body, the draft of a work order, a line of a notification."""
+"""What is said of alarms outside: the retained body, the journal, drafts of work orders, lines of notifications."""
 
 from datetime import datetime
 from typing import Annotated, Literal, Self
@@ -12,6 +12,7 @@ from contract.alarm import (
     AlarmContribution,
     AlarmPriority,
     AlarmState,
+    AlarmTransition,
 )
 from contract.timestamp import format_timestamp
 from monitor.alarms.lifecycle import Record, Transition
@@ -40,6 +41,7 @@ def published_alarm(
         alarmID=record.alarm_id,
         kind=record.kind.value,
         priority=priority,
+        raisedAt=None if record.raised_at is None else format_timestamp(record.raised_at),
         why=record.why[:MAX_SENTENCE],
         inspect=record.inspect[:MAX_SENTENCE],
         contributions=tuple(
@@ -64,6 +66,24 @@ def alarm_content(record: Record | None, priority: AlarmPriority | None) -> str:
         return ""
     body = published_alarm(record, priority, device_id=record.device_id, at=record.since, seq=0)
     return body.model_dump_json(exclude=_NOT_CONTENT, exclude_none=True)
+
+
+def published_transition(line: Transition, seq: int) -> AlarmTransition:
+    """The body of fan/alarms/<deviceID>/journal."""
+    return AlarmTransition(
+        deviceID=line.device_id,
+        timeStamp=format_timestamp(line.at),
+        seq=seq,
+        kind=line.kind.value,
+        priority=line.priority,
+        alarmID=line.alarm_id,
+        before=line.before,
+        state=line.after,
+        cause=line.cause.value,
+        called=1 if line.annunciates else 0,
+        who=line.who,
+        why=line.why[:MAX_SENTENCE],
+    )
 
 
 class Call(BaseModel):

@@ -123,6 +123,14 @@ class Diagnosis:
             heapreplace(deadlines, (due, device_id))
         return found
 
+    def unheard(self) -> int:
+        """How many devices a tick would find silent now and has not yet. Costs a walk over the devices."""
+        latest, now = self._clock.elapsed() - self._silent_after, self._clock.now()
+        return sum(
+            watched.contact <= latest and watched.diagnosis.would_be_silent(now)
+            for watched in self._devices.values()
+        )
+
     def count_silence_anew(self) -> None:
         """We were deaf, or are only starting: nobody has been silent so far. Costs a walk over the devices."""
         elapsed = self._clock.elapsed()

@@ -156,10 +156,17 @@ class DeviceDiagnosis:
 
         A machine that was switched off may take its sensors with it, and maintenance does so as a rule.
         """
-        if not self.is_stopped and not self.in_maintenance(now):
+        if self._may_not_be_silent(now):
             why = f"Nothing was heard for {duration_words(silent_s, silent_s)}."
             self._standing.begin(FindingKind.SILENCE, now, why, _LOOK_AT_LINK)
         return self._standing.changes()
+
+    def would_be_silent(self, now: float) -> bool:
+        """Whether a silence would be news of it, and a finding."""
+        return self._may_not_be_silent(now) and FindingKind.SILENCE not in self._standing.kinds
+
+    def _may_not_be_silent(self, now: float) -> bool:
+        return not self.is_stopped and not self.in_maintenance(now)
 
     def _is_newest(self, at: float, now: float) -> bool:
         """Whether a reading is the newest so far; bears a clock that was set back, as the fleet does.

@@ -7,19 +7,28 @@ smaller counters, so that the shape is Telegraf's and the tests need not run for
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prometheus_client import CollectorRegistry, start_http_server
 
+from contract.alarm import AlarmPriority
 from contract.rejection import Reason
+from contract.topics import Topics
 from contract.verdict import Verdict
 from edge_manager.heartbeat import Heartbeat
 from edge_manager.influxdb import InfluxDB as InfluxDBConnection
 from edge_manager.metrics import HistoryMetrics
 from edge_manager.statements import fill_in, read_statements
 from inference.metrics import InferenceMetrics
-from monitor.clock import SystemClock
+from monitor.alarms.database import AlarmDatabase
+from monitor.alarms.desk import AlarmDesk
+from monitor.alarms.figures import AlarmCollector, AlarmFigures, Counts, Waiting
+from monitor.alarms.outbox import JOURNAL, PUBLISH, Outbox
+from monitor.alarms.policy import AlarmPolicy, Rule
+from monitor.clock import HeldClock, SystemClock
+from monitor.findings import Finding, FindingKind
 from monitor.fleet import Fleet, FleetLimits
 from monitor.metrics import MonitorMetrics
 from predictor.metrics import PredictorMetrics
@@ -45,6 +54,12 @@ AHEAD = timedelta(minutes=3)
 BREAKS_AGO = timedelta(minutes=5)
 FALLS_SILENT_AGO = timedelta(minutes=2)
 HOURS_AGO = 3
+CHATTERS_AGO = timedelta(minutes=30)
+CHATTERS = 5
+"""So many times spikes came and went within the minute."""
+MENDED_AGO = timedelta(days=2)
+STANDS_FOR = timedelta(hours=26)
+WAITING_CALLS, OLDEST_CALL_S = 3, 40.0
 
 PAST_STEP_S = 5
 PAST_STEPS = 200
@@ -68,6 +83,8 @@ def running_plant(site: Site) -> Iterator[InfluxDB]:
         _publish_statuses(broker)
         count = _publish_readings(broker, now)
         for measurement in ("telemetry", "anomaly"):
+            _wait_stored(database, measurement, count)
+        for measurement, count in _publish_alarms(broker, now).items():
             _wait_stored(database, measurement, count)
         heartbeat.look()
         _wait_services_and_broker(database)
@@ -102,6 +119,13 @@ def _registries(heartbeat: Heartbeat) -> dict[str, CollectorRegistry]:
             fleet.take_verdict(Verdict.from_json(said.encode()))
     monitor = MonitorMetrics(fleet, lambda: 0.0)
     monitor.connected.set(1)
+    figures = AlarmFigures(
+        Counts({AlarmPriority.HIGH: 1, AlarmPriority.MEDIUM: 2}, {AlarmPriority.HIGH: 1}, hidden=1),
+        {PUBLISH: Waiting(0, 0.0), "notify:0": Waiting(WAITING_CALLS, OLDEST_CALL_S)},
+        commit_failures=0,
+        takes_commits=True,
+    )
+    monitor.registry.register(AlarmCollector(lambda: figures, lambda: None, lambda: 0))
     return {
         "predictor": predictor.registry,
         "inference": inference._registry,
@@ -150,6 +174,46 @@ def _publish_readings(broker: Mosquitto, now: datetime) -> int:
     return len(readings)
 
 
+def _publish_alarms(broker: Mosquitto, now: datetime) -> dict[str, int]:
+    """Publishes what a desk makes of the plant's story, as the monitor does; how many points each measurement gets."""
+    clock = HeldClock(SystemClock())
+    sensor = Rule(AlarmPriority.LOW)
+    rules = dict(AlarmPolicy().rules) | {
+        FindingKind.SPIKES: sensor,
+        FindingKind.WEAR: replace(sensor, priority=AlarmPriority.MEDIUM),
+        FindingKind.MACHINE_FAULT: replace(sensor, priority=AlarmPriority.HIGH),
+    }
+    second = timedelta(seconds=1)
+    spiky = now.replace(second=0) - CHATTERS_AGO
+    wear, fault, spikes = FindingKind.WEAR, FindingKind.MACHINE_FAULT, FindingKind.SPIKES
+    story = [
+        *(
+            (HEALTHY, fault, present, now - ago)
+            for present, ago in ((True, MENDED_AGO), (False, MENDED_AGO / 2))
+        ),
+        (SIMILAR_NAME, wear, True, now - STANDS_FOR),
+        *((ODD_NAME, spikes, n % 2 == 0, spiky + n * 5 * second) for n in range(2 * CHATTERS)),
+        (BROKEN, wear, True, now - 2 * BREAKS_AGO),
+        (BROKEN, fault, True, now - BREAKS_AGO),
+        (SILENT, FindingKind.SILENCE, True, now - FALLS_SILENT_AGO),
+    ]
+    with AlarmDatabase(broker.site.folder / "alarms.sqlite3") as file:
+        desk = AlarmDesk(file, AlarmPolicy(rules=rules), clock)
+        for fan, kind, present, at in sorted(story, key=lambda each: each[3]):
+            clock.hold(at.timestamp())
+            desk.on_findings([Finding(fan, kind, present, at, f"{kind.value} of {fan}", "look at it")])
+            if (fan, present) in {(HEALTHY, True), (SILENT, True)}:
+                [alarm_id] = [alarm.alarm_id for alarm in desk.active() if alarm.device_id == fan]
+                desk.acknowledge(alarm_id or 0, "Anna")
+        out = Outbox(file)
+        topics, counts = Topics(), {"alarm": out.waiting(PUBLISH), "alarm_journal": out.waiting(JOURNAL)}
+        with broker.connect("monitor") as monitor:
+            for channel, topic_of in ((PUBLISH, topics.alarm_of), (JOURNAL, topics.alarm_journal_of)):
+                said = out.due(channel, now, 1000)
+                monitor.publish_all([(topic_of(each.device_id), each.body) for each in said])
+    return counts
+
+
 def _wait_stored(database: InfluxDB, measurement: str, count: int) -> None:
     def stored() -> bool:
         rows = database.query(f'SELECT count("seq") FROM "{measurement}"')
@@ -169,6 +233,7 @@ def _wait_services_and_broker(database: InfluxDB) -> None:
         ("service", "fanwatch_monitor_connected"),
         ("service", "fanwatch_inference_ready"),
         ("service", "fanwatch_history_newest_verdict_age_seconds"),
+        ("service", "fanwatch_monitor_alarms_work"),
         ("service", "online"),
         ("broker", "uptime"),
         ("broker", "publish_messages_dropped"),

@@ -13,9 +13,10 @@ from testbed.alert_rules import evaluate, rule
 from testbed.influxdb import InfluxDB, nanoseconds
 from testbed.process import REPOSITORY
 from testbed.site import Site
-from tests.grafana.plant import BROKEN, HEALTHY, ODD_NAME, SILENT
+from tests.grafana.plant import BROKEN, HEALTHY, SILENT
 
-FAULT, QUIET = rule("fanwatch-fan-fault"), rule("fanwatch-fan-silent")
+ALARM, QUIET = rule("fanwatch-alarm-high"), rule("fanwatch-fan-silent")
+ALARMS_DOWN = rule("fanwatch-alarms-down")
 HEARTBEAT = rule("fanwatch-heartbeat")
 DOWN, OFFLINE = rule("fanwatch-service-down"), rule("fanwatch-service-offline")
 BROKER_AWAY, DROPPED = rule("fanwatch-broker-away"), rule("fanwatch-broker-dropped")
@@ -61,46 +62,80 @@ def readings(influxdb: InfluxDB, fan: str, *seconds: int) -> None:
     write(influxdb, f"telemetry,deviceID={fan}", dict.fromkeys(seconds, "rotation=600.0"))
 
 
-class TestFanAtFault:
-    def test_a_broken_fan_fires_although_one_faulty_reading_in_eleven_looks_healthy(
+def journal(influxdb: InfluxDB, fan: str, kind: str, lines: dict[int, tuple[int, int]]) -> None:
+    """Lines of the journal of alarms: each whether it is unacknowledged from then on, and its priority."""
+    fields = {s: f"unacknowledged={waits}.0,priority={priority}.0" for s, (waits, priority) in lines.items()}
+    write(influxdb, f"alarm_journal,deviceID={fan},kind={kind}", fields)
+
+
+class TestAlarmOfHighPriority:
+    def test_an_alarm_that_nobody_has_answered_fires_however_long_ago_it_was_raised(
         self, influxdb: InfluxDB
     ) -> None:
-        verdicts(influxdb, "broken", {s: int(s % 11 != 0) for s in range(-120, AHEAD_S)})
-        assert evaluate(FAULT, influxdb).of(deviceID="broken") is True
+        journal(influxdb, "new", "machine_fault", {-5: (1, 1)})
+        journal(influxdb, "old", "machine_fault", {-20 * 86400: (1, 1)})
+        outcome = evaluate(ALARM, influxdb)
+        assert outcome.of(deviceID="new", kind="machine_fault") is True
+        assert outcome.of(deviceID="old", kind="machine_fault") is True
 
-    def test_a_sound_fan_with_one_faulty_verdict_in_eleven_does_not(self, influxdb: InfluxDB) -> None:
-        verdicts(influxdb, "sound", {s: int(s % 11 == 0) for s in range(-120, AHEAD_S)})
-        assert evaluate(FAULT, influxdb).of(deviceID="sound") is False
+    def test_it_ends_with_the_answer_or_with_the_cause(self, influxdb: InfluxDB) -> None:
+        journal(influxdb, "answered", "machine_fault", {-60: (1, 1), -30: (0, 1)})
+        assert evaluate(ALARM, influxdb).of(deviceID="answered", kind="machine_fault") is False
 
-    def test_twenty_seconds_of_fault_are_not_a_minute(self, influxdb: InfluxDB) -> None:
-        verdicts(influxdb, "startled", {s: int(-20 <= s < 0) for s in range(-120, AHEAD_S)})
-        assert evaluate(FAULT, influxdb).of(deviceID="startled") is False
+    def test_it_comes_again_with_the_alarm(self, influxdb: InfluxDB) -> None:
+        journal(influxdb, "again", "machine_fault", {-60: (1, 1), -30: (0, 1), -10: (1, 1)})
+        assert evaluate(ALARM, influxdb).of(deviceID="again", kind="machine_fault") is True
 
-    def test_the_first_two_verdicts_of_a_fan_are_not_a_minute(self, influxdb: InfluxDB) -> None:
-        verdicts(influxdb, "new", {-2: 1, -1: 1})
-        assert evaluate(FAULT, influxdb).of(deviceID="new") is False
+    def test_less_urgent_alarms_do_not_fire_and_hide_no_urgent_one(self, influxdb: InfluxDB) -> None:
+        journal(influxdb, "worn", "wear", {-20: (1, 2)})
+        journal(influxdb, "worn", "flat_line", {-10: (1, 3)})
+        journal(influxdb, "worn", "machine_fault", {-30: (1, 1)})
+        outcome = evaluate(ALARM, influxdb)
+        assert [
+            outcome.of(deviceID="worn", kind=kind) for kind in ("wear", "flat_line", "machine_fault")
+        ] == [
+            False,
+            False,
+            True,
+        ]
 
-    def test_a_fan_that_sends_every_fifteen_seconds_fires_too(self, influxdb: InfluxDB) -> None:
-        verdicts(influxdb, "slow", dict.fromkeys(range(-120, AHEAD_S, 15), 1))
-        assert evaluate(FAULT, influxdb).of(deviceID="slow") is True
-
-    def test_each_fan_has_an_alert_of_its_own(self, influxdb: InfluxDB) -> None:
+    def test_without_alarms_there_is_nothing_to_say(self, influxdb: InfluxDB) -> None:
         verdicts(influxdb, "broken", dict.fromkeys(range(-120, AHEAD_S), 1))
-        verdicts(influxdb, "sound", dict.fromkeys(range(-120, AHEAD_S), 0))
-        outcome = evaluate(FAULT, influxdb)
-        assert (outcome.of(deviceID="broken"), outcome.of(deviceID="sound")) == (True, False)
-
-    def test_without_verdicts_nobody_is_mended_and_nobody_broken(self, influxdb: InfluxDB) -> None:
-        verdicts(influxdb, "broken", dict.fromkeys(range(-600, -300), 1))
-        assert evaluate(FAULT, influxdb).firing == {}
-        assert FAULT["noDataState"] == "KeepLast"
-        assert FAULT["missing_series_evals_to_resolve"] * 10 == 3600
+        assert evaluate(ALARM, influxdb).firing == {}
+        assert ALARM["noDataState"] == "OK"
+        assert ALARM["execErrState"] == "KeepLast"
 
     def test_the_broken_fan_of_the_plant_fires_alone(self, plant: InfluxDB) -> None:
-        outcome = evaluate(FAULT, plant)
-        assert outcome.of(deviceID=BROKEN) is True
-        assert outcome.of(deviceID=HEALTHY) is False
-        assert outcome.of(deviceID=ODD_NAME) is False
+        outcome = evaluate(ALARM, plant)
+        assert [dict(labels) for labels, fires in outcome.firing.items() if fires] == [
+            {"deviceID": BROKEN, "kind": "machine_fault"}
+        ]
+        assert outcome.of(deviceID=HEALTHY, kind="machine_fault") is False, (
+            "it was acknowledged and is mended"
+        )
+
+
+class TestAlarmsDoNotWork:
+    @staticmethod
+    def says(influxdb: InfluxDB, works: dict[int, int]) -> None:
+        beats = {s: f"fanwatch_monitor_alarms_work={each}.0" for s, each in works.items()}
+        write(influxdb, "service,service=monitor", beats)
+
+    def test_it_fires_while_the_monitor_says_so(self, influxdb: InfluxDB) -> None:
+        self.says(influxdb, {s: int(s < -2) for s in range(-300, AHEAD_S)})
+        assert evaluate(ALARMS_DOWN, influxdb).of() is True
+
+    def test_it_ends_when_they_work_again(self, influxdb: InfluxDB) -> None:
+        self.says(influxdb, {s: int(s >= -2) for s in range(-300, AHEAD_S)})
+        assert evaluate(ALARMS_DOWN, influxdb).of() is False
+
+    def test_it_fires_when_the_monitor_says_nothing_any_more(self, influxdb: InfluxDB) -> None:
+        self.says(influxdb, dict.fromkeys(range(-600, -120, 5), 1))
+        assert evaluate(ALARMS_DOWN, influxdb).firing == {}
+        assert ALARMS_DOWN["noDataState"] == "Alerting"
+
+    def test_the_alarms_of_the_plant_work(self, plant: InfluxDB) -> None:
+        assert evaluate(ALARMS_DOWN, plant).of() is False
 
 
 class TestFanSilent:

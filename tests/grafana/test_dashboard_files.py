@@ -11,7 +11,14 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, VariableModel
 from tests.grafana.dashboard_files import DATASOURCE, REPOSITORY, dashboards, panel_queries, panels
 from tests.grafana.typed_models import misfits
 
-UIDS = {"fanwatch-fan": "One fan", "fanwatch-fleet": "Fleet overview", "fanwatch-system": "System health"}
+UIDS = {
+    "fanwatch-alarms": "Alarm overview",
+    "fanwatch-fan": "One fan",
+    "fanwatch-fleet": "Fleet overview",
+    "fanwatch-system": "System health",
+}
+OF_THE_PLANT = {"fanwatch-alarms", "fanwatch-system"}
+"""Dashboards that show everything and let nobody choose a fan."""
 COLUMNS = 24
 
 each_dashboard = pytest.mark.parametrize("dashboard", dashboards(), ids=lambda d: d["uid"])
@@ -20,7 +27,7 @@ each_panel = pytest.mark.parametrize(
 )
 
 
-def test_the_three_dashboards_keep_their_uids_because_links_and_alert_rules_name_them() -> None:
+def test_the_dashboards_keep_their_uids_because_links_and_alert_rules_name_them() -> None:
     assert {dashboard["uid"]: dashboard["title"] for dashboard in dashboards()} == UIDS
 
 
@@ -103,7 +110,7 @@ def test_a_series_is_called_by_a_name_that_people_read() -> None:
 
 def test_a_query_of_a_fan_takes_the_chosen_fan() -> None:
     for query in panel_queries():
-        if query.dashboard["uid"] != "fanwatch-system":
+        if query.dashboard["uid"] not in OF_THE_PLANT:
             assert '"deviceID" =~ /^${fan:regex}$/' in query.target["query"], query.name
 
 
@@ -114,9 +121,8 @@ def test_a_single_figure_says_in_words_what_it_means_that_there_is_none() -> Non
 
 
 def test_links_lead_to_the_dashboard_of_one_fan_with_that_fan() -> None:
-    fleet = next(d for d in dashboards() if d["uid"] == "fanwatch-fleet")
     linked = set()
-    for panel in fleet["panels"]:
+    for _, panel in ((d, p) for d, p in panels() if d["uid"] in {"fanwatch-fleet", "fanwatch-alarms"}):
         fields = [panel["fieldConfig"]["defaults"]] + [
             {p["id"]: p["value"] for p in override["properties"]}
             for override in panel["fieldConfig"]["overrides"]
@@ -125,12 +131,12 @@ def test_links_lead_to_the_dashboard_of_one_fan_with_that_fan() -> None:
             assert link["url"].startswith("/d/fanwatch-fan/")
             assert "var-fan=${" in link["url"]
             linked.add(panel["title"])
-    assert {"State of every fan", "Probability of a fault", "Last contact"} <= linked
+    assert {"State of every fan", "Probability of a fault", "Last contact", "Alarms now", "History"} <= linked
 
 
 def test_an_override_names_a_field_that_the_panel_has() -> None:
     for dashboard, panel in panels():
-        names = {target.get("alias") for target in panel["targets"]} | {"Time", "deviceID"}
+        names = {target.get("alias") for target in panel["targets"]} | {"Time", "deviceID", "kind"}
         queries = " ".join(target["query"] for target in panel["targets"])
         for override in panel["fieldConfig"]["overrides"]:
             assert override["matcher"]["id"] == "byName"

@@ -8,9 +8,22 @@ import pytest
 from testbed.influxdb import InfluxDB, nanoseconds
 from tests.grafana.dashboard_files import PanelQuery, dashboards, panel_queries, panel_query
 from tests.grafana.interpolation import View
-from tests.grafana.plant import BROKEN, FANS, HEALTHY, LOSSY_SEQS, ODD_NAME, SILENT, SIMILAR_NAME, STEP
+from tests.grafana.plant import (
+    BROKEN,
+    CHATTERS,
+    FANS,
+    HEALTHY,
+    LOSSY_SEQS,
+    ODD_NAME,
+    OLDEST_CALL_S,
+    SILENT,
+    SIMILAR_NAME,
+    STANDS_FOR,
+    STEP,
+    WAITING_CALLS,
+)
 
-FLEET, FAN, SYSTEM = "fanwatch-fleet", "fanwatch-fan", "fanwatch-system"
+FLEET, FAN, SYSTEM, ALARMS = "fanwatch-fleet", "fanwatch-fan", "fanwatch-system", "fanwatch-alarms"
 VARIABLES = {"history": "minute"}
 
 
@@ -48,13 +61,13 @@ def test_the_query_of_a_panel_returns_rows(plant: InfluxDB, query: PanelQuery) -
         value
         for row in rows
         for key, value in row.items()
-        if key not in {"time", "name", "deviceID", "service", "reason"} and value is not None
+        if key not in {"time", "name", "deviceID", "kind", "service", "reason"} and value is not None
     ]
     assert shown, "rows, and nothing in them"
 
 
 @pytest.mark.parametrize(
-    "query", [q for q in panel_queries() if q.dashboard["uid"] != SYSTEM], ids=lambda q: q.name
+    "query", [q for q in panel_queries() if q.dashboard["uid"] not in {SYSTEM, ALARMS}], ids=lambda q: q.name
 )
 def test_a_panel_of_fans_shows_the_chosen_ones_alone(plant: InfluxDB, query: PanelQuery) -> None:
     chosen = (ODD_NAME,) if query.dashboard["uid"] == FAN else (HEALTHY, ODD_NAME)
@@ -107,6 +120,81 @@ def test_faulty_verdicts_are_marked_with_the_model_that_gave_them(plant: InfluxD
     for row in rows:
         assert row[annotation["target"]["textColumn"]] == "fan:3"
         assert row[annotation["target"]["tagsColumn"]] == BROKEN
+
+
+def test_alarms_and_their_return_are_marked_with_the_reason_and_the_kind(plant: InfluxDB) -> None:
+    dashboard = next(d for d in dashboards() if d["uid"] == FAN)
+    view = View(datetime.now(UTC), (BROKEN, ODD_NAME))
+    marks = {}
+    for annotation in dashboard["annotations"]["list"]:
+        if annotation["name"].startswith("Alarms"):
+            target = annotation["target"]
+            rows = plant.query(
+                view.interpolate(dashboard | {"time": {"from": "now-1h"}}, {}, target["query"]),
+                user="grafana",
+            )
+            marks[annotation["name"]] = [
+                (row[target["textColumn"]], row[target["tagsColumn"]]) for row in rows
+            ]
+    spikes = [(f"spikes of {ODD_NAME}", "spikes")] * CHATTERS
+    broken = [(f"{kind} of {BROKEN}", kind) for kind in ("wear", "machine_fault")]
+    assert marks == {"Alarms": [*spikes, *broken], "Alarms that returned": spikes}
+
+
+class TestAlarms:
+    def test_every_alarm_that_stands_is_listed_also_one_beneath_a_more_urgent_one(
+        self, plant: InfluxDB
+    ) -> None:
+        rows = {(row["deviceID"], row["kind"]): row for row in ask(plant, panel_query(ALARMS, "Alarms now"))}
+        assert {key: (row["priority"], row["state"]) for key, row in rows.items()} == {
+            (BROKEN, "machine_fault"): (1, "unacknowledged"),
+            (BROKEN, "wear"): (2, "unacknowledged"),
+            (SIMILAR_NAME, "wear"): (2, "unacknowledged"),
+            (SILENT, "silence"): (2, "acknowledged"),
+            (ODD_NAME, "spikes"): (3, "returned_unacknowledged"),
+        }
+        assert rows[SILENT, "silence"]["who"] == "Anna"
+        assert rows[BROKEN, "wear"]["why"] == f"wear of {BROKEN}"
+
+    def test_the_figures_above_it_count_them(self, plant: InfluxDB) -> None:
+        assert only(ask(plant, panel_query(ALARMS, "Alarms in view"))) == 5
+        assert only(ask(plant, panel_query(ALARMS, "Unacknowledged"))) == 3
+
+    def test_the_rate_counts_what_called_people(self, plant: InfluxDB) -> None:
+        # The spikes, and of the last minutes two of the broken fan and the silence.
+        assert only(ask(plant, panel_query(ALARMS, "Alarms in the last hour"))) == CHATTERS + 3
+        most = only(ask(plant, panel_query(ALARMS, "Most alarms in 10 minutes")))
+        assert CHATTERS <= most <= CHATTERS + 3
+
+    def test_an_alarm_that_comes_three_times_within_a_minute_chatters(self, plant: InfluxDB) -> None:
+        assert only(ask(plant, panel_query(ALARMS, "Chattering alarms"))) == 1
+        [row] = ask(plant, panel_query(ALARMS, "Chattering"))
+        assert (row["deviceID"], row["kind"], row["worst"]) == (ODD_NAME, "spikes", CHATTERS)
+
+    def test_the_oldest_that_stands_is_the_worn_fans(self, plant: InfluxDB) -> None:
+        raised = datetime.fromtimestamp(only(ask(plant, panel_query(ALARMS, "Longest standing"))) / 1000, UTC)
+        assert datetime.now(UTC) - raised == pytest.approx(STANDS_FOR, abs=timedelta(minutes=5))
+
+    def test_the_worst_alarms_come_with_how_often(self, plant: InfluxDB) -> None:
+        rows = ask(plant, panel_query(ALARMS, "Ten worst"))
+        counts = {(row["deviceID"], row["kind"]): row["alarms"] for row in rows}
+        assert len(counts) == 6
+        assert max(counts, key=lambda key: counts[key]) == (ODD_NAME, "spikes")
+        assert counts[ODD_NAME, "spikes"] == CHATTERS
+
+    def test_alarms_are_told_by_priority(self, plant: InfluxDB) -> None:
+        wanted = {"A": 2, "B": 3, "C": CHATTERS}
+        for ref_id, count in wanted.items():
+            assert only(ask(plant, panel_query(ALARMS, "By priority", ref_id))) == count
+            rows = ask(plant, panel_query(ALARMS, "Alarms an hour", ref_id))
+            assert sum(figure(row) for row in rows) == count
+
+    def test_the_history_has_every_change_and_who_made_it(self, plant: InfluxDB) -> None:
+        rows = ask(plant, panel_query(ALARMS, "History"))
+        assert [row["time"] for row in rows] == sorted((row["time"] for row in rows), reverse=True)
+        mended = [(row["cause"], row["who"]) for row in rows if row["deviceID"] == HEALTHY]
+        assert mended[::-1] == [("raised", None), ("acknowledged", "Anna"), ("cleared", None)]
+        assert sum(row["deviceID"] == ODD_NAME for row in rows) == 2 * CHATTERS
 
 
 class TestFleet:
@@ -217,6 +305,24 @@ class TestSystem:
     def test_the_newest_verdict_is_as_old_as_the_last_step_of_the_plant(self, plant: InfluxDB) -> None:
         age = only(ask(plant, panel_query(SYSTEM, "Age of the newest verdict")))
         assert 0 <= age <= STEP.total_seconds()
+
+    def test_the_alarms_work_and_what_waits_to_go_out_is_told_by_its_way(self, plant: InfluxDB) -> None:
+        query = panel_query(SYSTEM, "Alarms work")
+        assert only(ask(plant, query)) == 1
+        assert only(ask(plant, panel_query(SYSTEM, "Alarms work", "B"))) == 0
+        oldest = ask(plant, panel_query(SYSTEM, "Alarms that wait to go out"))
+        assert {row["channel"]: figure(row, "channel") for row in oldest} == {
+            "publish": 0,
+            "notify:0": OLDEST_CALL_S,
+        }
+        [*_, newest] = ask(plant, panel_query(SYSTEM, "Alarms that wait to go out", "B"))
+        assert figure(newest) == WAITING_CALLS
+        rows = ask(plant, panel_query(SYSTEM, "Active alarms"))
+        assert {row["priority"]: figure(row, "priority") for row in rows} == {
+            "high": 1,
+            "medium": 2,
+            "low": 0,
+        }
 
     def test_the_ledger_tells_what_was_received_and_what_is_missing_of_all_fans(
         self, plant: InfluxDB

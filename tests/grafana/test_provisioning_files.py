@@ -10,6 +10,7 @@ from grafana_foundation_sdk.models.alerting import Rule
 from grafana_foundation_sdk.models.expr import TypeMath, TypeReduce, TypeThreshold
 
 from contract.bundle import Manifest
+from monitor.silences import WAY
 from testbed.alert_rules import rule, rule_groups, rules
 from tests.grafana.dashboard_files import DATASOURCE, PROVISIONING, REPOSITORY, dashboards, panels
 from tests.grafana.typed_models import misfits
@@ -59,17 +60,27 @@ def binomial(most: int, of: int, chance: float) -> float:
     return sum(math.comb(of, n) * chance**n * (1 - chance) ** (of - n) for n in range(most + 1))
 
 
-def test_the_share_that_fires_lies_where_neither_a_broken_nor_a_sound_fan_comes_by_chance() -> None:
+def test_the_share_that_is_called_a_fault_lies_where_neither_a_broken_nor_a_sound_fan_comes_by_chance() -> (
+    None
+):
     model = Manifest.model_validate_json((REPOSITORY / "models" / "fan" / "manifest.json").read_text())
-    (line,) = re.findall(
-        r"\$\{share_now\} >= ([0-9.]+)", rule("fanwatch-fan-fault")["data"][-1]["model"]["expression"]
-    )
+    [tile] = [panel for _, panel in panels() if panel["title"] == "State of every fan"]
+    mappings = tile["fieldConfig"]["defaults"]["mappings"]
+    [line] = [
+        mapping["options"]["from"]
+        for mapping in mappings
+        if mapping["type"] == "range" and mapping["options"]["result"]["text"] == "FAULT"
+    ]
     readings = 60  # a minute of one a second
     needed = math.ceil(float(line) * readings)
     assert binomial(needed - 1, readings, model.metrics["recall"]) < 1e-4
     assert 1 - binomial(needed - 1, readings, model.metrics["false_alarm_rate"]) < 1e-12
     # And no later than after a minute of fault, on average.
     assert model.metrics["recall"] > float(line)
+
+
+def test_the_alert_on_alarms_calls_the_way_of_all_fans_by_a_better_name_than_fan() -> None:
+    assert f'eq .Labels.deviceID "{WAY}"' in rule("fanwatch-alarm-high")["annotations"]["summary"]
 
 
 def test_the_dashed_line_of_every_probability_is_the_threshold_of_the_model() -> None:
@@ -84,9 +95,14 @@ def test_the_dashed_line_of_every_probability_is_the_threshold_of_the_model() ->
 
 
 class TestAlertRules:
-    def test_the_three_that_a_technician_needs_are_there(self) -> None:
+    def test_those_that_a_technician_needs_are_there(self) -> None:
         uids = [rule["uid"] for rule in rules()]
-        assert {"fanwatch-fan-fault", "fanwatch-fan-silent", "fanwatch-service-down"} <= set(uids)
+        assert {
+            "fanwatch-alarm-high",
+            "fanwatch-alarms-down",
+            "fanwatch-fan-silent",
+            "fanwatch-service-down",
+        } <= set(uids)
         assert len(set(uids)) == len(uids)
         assert len({rule["title"] for rule in rules()}) == len(uids)
 

@@ -4,7 +4,6 @@ With FANWATCH_SCREENSHOTS=1 it also takes the README's pictures.
 """
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,44 +13,15 @@ from playwright.sync_api import Browser, Page, expect
 
 from contract.command import Condition, FanCommand
 from testbed.mosquitto import Mosquitto
-from testbed.ports import free_port
-from testbed.process import REPOSITORY, ServerProcess
-from testbed.services import Inference, Predictor
+from testbed.process import REPOSITORY
+from testbed.services import Inference, Predictor, Simulator
 from testbed.site import Site
-from testbed.waiting import port_answers, wait_until
+from testbed.waiting import wait_until
 from tests.browser.watched_page import chromium, watched_page
 from tests.monitor.monitor_process import MonitorProcess
 
 IMAGES = REPOSITORY / "docs" / "images"
 TAKES_PICTURES = os.environ.get("FANWATCH_SCREENSHOTS") == "1"
-
-
-class Simulator(ServerProcess):
-    """Six simulated fans, all healthy, a few readings a second each."""
-
-    def __init__(self, broker: Mosquitto) -> None:
-        super().__init__("simulator", broker.site.folder / "simulator")
-        self._port = free_port()
-        self._broker = broker
-
-    def command(self) -> list[str]:
-        """The fans."""
-        return [sys.executable, "-m", "simulator", "simulate", "--fans", "6", "--rate", "3", "--seed", "5"]
-
-    def environment(self) -> dict[str, str]:
-        """Its settings."""
-        return {
-            "PYTHONPATH": str(REPOSITORY),
-            "FANWATCH_MQTT_HOST": self._broker.host,
-            "FANWATCH_MQTT_PORT": str(self._broker.port),
-            "FANWATCH_MQTT_USERNAME": "simulator",
-            "FANWATCH_SECRETS_DIR": str(self._broker.site.secrets_of("simulator")),
-            "FANWATCH_LISTEN_PORT": str(self._port),
-        }
-
-    def is_ready(self) -> bool:
-        """Whether it runs."""
-        return port_answers(self._port)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +39,7 @@ def live_page(tmp_path_factory: pytest.TempPathFactory, inference: Inference) ->
         MonitorProcess(
             broker.site.folder / "monitor", broker, FANWATCH_DEMO="true", FANWATCH_INFERENCE_URL=inference.url
         ) as monitor,
-        Simulator(broker),
+        Simulator(broker, fans=6, rate=3, seed=5),
     ):
         yield monitor
 

@@ -182,9 +182,9 @@ def test_the_services_figures_do_not_push_readings_out_of_the_buffer_while_influ
     )
     configuration = configuration.replace('interval = "5s"', 'interval = "1s"', 1)
     if not shipped:
-        machines = 'namepass = ["telemetry", "anomaly", "alarm"]'
+        machines = 'namepass = ["telemetry", "anomaly", "alarm", "alarm_journal"]'
         configuration = configuration.replace(
-            machines, 'namepass = ["telemetry", "anomaly", "alarm", "service"]'
+            machines, 'namepass = ["telemetry", "anomaly", "alarm", "alarm_journal", "service"]'
         )
     urls = {"predictor": f"http://127.0.0.1:{server.server_port}/metrics"}
     try:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from contract.alarm import Alarm, AlarmContribution, AlarmPriority, AlarmState
+from contract.alarm import Alarm, AlarmContribution, AlarmPriority, AlarmState, AlarmTransition
+from monitor.alarms.lifecycle import HIDDEN
 from testbed.influxdb import InfluxDB, nanoseconds
 from testbed.mosquitto import Mosquitto
 from testbed.readings import now_ms, reading, rfc3339, verdict
@@ -296,6 +297,7 @@ def alarm(name: str, seq: int, **changed: object) -> str:
         alarmID=7,
         kind="machine_fault",
         priority=AlarmPriority.HIGH,
+        raisedAt=rfc3339(NOW - timedelta(seconds=60)),
         why='Vibration 231 (usual 100 to 200): look at the "Lüfter"\\.',
         inspect="bearing\nand belt",
         contributions=(
@@ -329,6 +331,72 @@ def test_an_alarm_keeps_its_state_its_numbers_and_its_words(
         "why": 'Vibration 231 (usual 100 to 200): look at the "Lüfter"\\.',
         "inspect": "bearing\nand belt",
         "acknowledgedBy": "Anna Ø",
+        "inView": 1,
+        "unacknowledged": 0,
+        "raised": nanoseconds(NOW - timedelta(seconds=60)) // 1_000_000,
+    }
+
+
+@pytest.mark.parametrize("state", AlarmState)
+def test_of_every_state_it_is_told_in_numbers_whether_it_is_in_view_and_unacknowledged(
+    mosquitto: Mosquitto, influxdb: InfluxDB, telegraf: Telegraf, state: AlarmState
+) -> None:
+    name = f"in-{state.value}"
+    with mosquitto.connect("monitor") as monitor:
+        monitor.publish(f"fan/alarms/{name}", alarm(name, 1, state=state.value))
+    [point] = influxdb.wait_points("alarm", name, 1)
+    assert point["inView"] == (state is not AlarmState.NORMAL and state not in HIDDEN)
+    assert point["unacknowledged"] == (state is AlarmState.UNACKNOWLEDGED)
+
+
+def journal_line(name: str, seq: int, **changed: object) -> str:
+    """A line of the journal as the monitor publishes it, or with something changed in it."""
+    body = AlarmTransition(
+        deviceID=name,
+        timeStamp=rfc3339(NOW),
+        seq=seq,
+        kind="wear",
+        priority=AlarmPriority.MEDIUM,
+        alarmID=8,
+        before=AlarmState.NORMAL,
+        state=AlarmState.UNACKNOWLEDGED,
+        cause="raised",
+        called=1,
+        why="Worn out in 6 to 9 days.",
+    )
+    return json.dumps(json.loads(body.to_json()) | changed)
+
+
+def test_a_line_of_the_journal_is_a_point_of_its_own_beside_the_alarm(
+    mosquitto: Mosquitto, influxdb: InfluxDB, telegraf: Telegraf
+) -> None:
+    with mosquitto.connect("monitor") as monitor:
+        for _ in range(2):  # a second delivery adds none
+            monitor.publish("fan/alarms/jo/journal", journal_line("jo", 1_000_013))
+        monitor.publish("fan/alarms/jo/journal", journal_line("jo", 14, kind="silence", who="Anna Ø"))
+        for bad in ({"kind": "on fire"}, {"kind": None}, {"state": 7}, {"deviceID": "other"}):
+            monitor.publish("fan/alarms/jo/journal", journal_line("jo", 15, **bad))
+        monitor.publish("fan/alarms/jo/another", journal_line("jo", 16))
+        monitor.publish("fan/alarms/jo", alarm("jo", 17))
+    influxdb.wait_points("alarm", "jo", 1)
+    first, second = sorted(influxdb.wait_points("alarm_journal", "jo", 2), key=lambda point: point["kind"])[
+        ::-1
+    ]
+    assert (second["kind"], second["who"]) == ("silence", "Anna Ø")
+    assert first.pop("time") == nanoseconds(NOW) + 13
+    assert {name: value for name, value in first.items() if value is not None and name != "name"} == {
+        "deviceID": "jo",
+        "kind": "wear",
+        "priority": 2,
+        "alarmID": 8,
+        "seq": 1_000_013,
+        "before": "normal",
+        "state": "unacknowledged",
+        "cause": "raised",
+        "called": 1,
+        "inView": 1,
+        "unacknowledged": 1,
+        "why": "Worn out in 6 to 9 days.",
     }
 
 
