@@ -92,9 +92,10 @@ train: .venv/.synced ## train the fan model anew, on seeded generated data
 	@.venv/bin/fanwatch train
 
 .PHONY: studies
-studies: .venv/.synced ## how good the diagnosis is on simulated fans, into docs/studies
+studies: .venv/.synced ## how good the diagnosis is on simulated fans, and the gate, into docs/studies
 	@.venv/bin/python -m evaluation.studies health
 	@.venv/bin/python -m evaluation.studies wear
+	@.venv/bin/python -m evaluation.studies gate
 
 .PHONY: schema
 schema: .venv/.synced ## write docs/schema from the contract

@@ -1,6 +1,7 @@
-"""The studies of the diagnosis on simulated fans: `make studies` writes their figures and plots into docs/studies."""
+"""The studies of the diagnosis and of the gate: `make studies` writes their figures and plots into docs/studies."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -8,10 +9,12 @@ import numpy as np
 import typer
 from tqdm import tqdm
 
+from evaluation.gate_study import CHALLENGER_SCATTERS, plot_gate, study_gate
 from evaluation.health_study import study_health
 from evaluation.study_plots import plot_delays, plot_wear
 from evaluation.wear_study import Life, Run, WearFigures, false_warnings, study_wear
 from training.fan import HEALTHY
+from training.gate import Rule
 
 LIVES = (
     Life(healthy_s=600, wear_s=600, interval_s=2),
@@ -21,6 +24,7 @@ LIVES = (
 SEEDS = range(200)
 """How the signal that decides is chosen was settled on the seeds from 1,000 on; these are only reported."""
 
+GATE_SIZES = (200, 1000)
 _HEALTHY_DEVICES = 10
 _HEALTHY_DAYS = 3
 _HEALTHY_INTERVAL_S = 2.0
@@ -67,6 +71,20 @@ def wear(
     }
     _write(out / "wear.json", content)
     plot_wear(out / "wear.png", results)
+
+
+@app.command()
+def gate(
+    out: Annotated[Path, typer.Option(help="Folder of gate.json and gate.png.")] = Path("docs/studies"),
+    repeats: Annotated[int, typer.Option(min=10, help="Draws of each point.")] = 300,
+) -> None:
+    """How often the gate lets a new model pass, by how much better it really is."""
+    rule = Rule(resamples=400)
+    all_of_them = study_gate(GATE_SIZES, repeats, rule)
+    points = list(tqdm(all_of_them, total=len(GATE_SIZES) * len(CHALLENGER_SCATTERS), desc="gate"))
+    out.mkdir(parents=True, exist_ok=True)
+    _write(out / "gate.json", {"repeats": repeats, "points": [asdict(point) for point in points]})
+    plot_gate(out / "gate.png", points, rule)
 
 
 def _write(path: Path, content: object) -> None:

@@ -53,6 +53,11 @@ COMMANDS: dict[str, RoomCommand] = {
     "model compare": RoomCommand(
         "edge_manager.model_command", "edge-manager", "Say how the version in the shadow does."
     ),
+    "pipeline": RoomCommand(
+        "training.pipeline_command",
+        "pipeline",
+        "From stored readings to a signed bundle on the device, if it is better.",
+    ),
     "model keygen": RoomCommand(
         "training.model_command", "pipeline", "Make the keys that bundles are signed with."
     ),

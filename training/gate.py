@@ -200,7 +200,9 @@ class _Blocks:
     @classmethod
     def of(cls, blocks: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> "_Blocks":
         _, index = np.unique(blocks, return_inverse=True)
-        return cls(np.bincount(index, weights=values), np.bincount(index).astype(np.float64))
+        return cls(
+            np.bincount(index, weights=values).astype(np.float64), np.bincount(index).astype(np.float64)
+        )
 
     def mean(self, drawn: npt.NDArray[np.int64], axis: int) -> npt.NDArray[np.float64]:
         return np.asarray(self.sums[drawn].sum(axis=axis) / self.rows[drawn].sum(axis=axis))

@@ -199,4 +199,4 @@ def test_nothing_reaches_the_engine_but_what_an_image_copies() -> None:
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
     assert lines[0] == "*"
     allowed = {line[1:] for line in lines if line.startswith("!")}
-    assert allowed == {"pyproject.toml", "uv.lock", "contract", "models", *OURS}
+    assert allowed == {"pyproject.toml", "uv.lock", "contract", "models", "fanwatch", "training", *OURS}

@@ -15,7 +15,7 @@ for _package in LOCK["package"]:
     PACKAGES.setdefault(_package["name"], []).append(_package)
 
 PYTHON = (3, 13)
-IMAGES = ("predictor", "inference", "monitor", "simulator", "edge-manager")
+IMAGES = ("predictor", "inference", "monitor", "simulator", "edge-manager", "pipeline")
 MACHINES = ("x86_64", "aarch64")
 
 
@@ -59,7 +59,8 @@ def _needed(extra: str, machine: str) -> dict[str, dict[str, Any]]:
 def _tags(machine: str) -> set[str]:
     # Debian 12's glibc 2.36 and older: what the oldest supported base has.
     platforms = [f"manylinux_2_{minor}_{machine}" for minor in range(36, 16, -1)] + [
-        f"manylinux2014_{machine}"
+        f"manylinux2014_{machine}",
+        f"manylinux2010_{machine}",
     ]
     tags = {*cpython_tags(PYTHON, platforms=platforms), *compatible_tags(PYTHON, "cp313", platforms)}
     return {str(tag) for tag in tags}

@@ -1,5 +1,7 @@
+import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from evaluation.diagnosis_cost import measure_diagnosis
@@ -25,6 +27,18 @@ def test_the_study_of_health_writes_its_figures_and_its_plot(tmp_path: Path) -> 
     assert answer.exit_code == 0, answer.output
     assert (tmp_path / "health.json").exists()
     assert (tmp_path / "health.png").stat().st_size > 10_000
+
+
+def test_the_study_of_the_gate_writes_its_figures_and_its_plot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evaluation.studies.GATE_SIZES", (500,))
+    answer = CliRunner().invoke(app, ["gate", "--out", str(tmp_path), "--repeats", "10"])
+    assert answer.exit_code == 0, answer.output
+    points = json.loads((tmp_path / "gate.json").read_text())["points"]
+    assert min(points, key=lambda point: point["true_gain"])["passed"] == 0
+    assert max(points, key=lambda point: point["true_gain"])["passed"] == 1
+    assert (tmp_path / "gate.png").stat().st_size > 10_000
 
 
 def test_the_study_of_wear_draws_what_it_found(tmp_path: Path) -> None:
