@@ -282,11 +282,11 @@ def test_the_commands_say_which_key_an_image_needs(bundle: Path, run: Run, tmp_p
 @pytest.mark.parametrize(
     ("files", "handler", "extras"),
     [
-        (("model.tflite", "model.keras"), False, ["inference"]),
-        (("model.onnx",), False, ["inference", "onnx"]),
-        (("model.keras",), False, ["inference", "tensorflow"]),
-        (("handler.py", "model.json"), True, ["inference"]),
-        (("handler.py", "first.onnx", "second.onnx"), True, ["inference", "onnx"]),
+        (("model.tflite", "model.keras"), False, []),
+        (("model.onnx",), False, ["onnx"]),
+        (("model.keras",), False, ["tensorflow"]),
+        (("handler.py", "model.json"), True, []),
+        (("handler.py", "first.onnx", "second.onnx"), True, ["onnx"]),
     ],
 )
 def test_an_image_gets_the_runtime_of_its_model_and_no_other(
@@ -295,7 +295,7 @@ def test_an_image_gets_the_runtime_of_its_model_and_no_other(
     manifest = manifest_of(bundle).model_copy(
         update={"files": dict.fromkeys(files, "0" * 64), "handler": handler}
     )
-    assert [option for option in extras_of(manifest) if option != "--extra"] == extras
+    assert extras_of(manifest) == extras
 
 
 def test_the_engine_is_given_the_model_the_service_and_nothing_else(

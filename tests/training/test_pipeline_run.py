@@ -146,7 +146,7 @@ def test_readings_of_influxdb_become_a_signed_challenger_that_the_scoring_servic
     deployed = plant.models / "fan" / "2"
     verify_bundle(deployed, plant.folder / "keys" / "model-signing.pub")
     shutil.copytree(deployed, plant.folder / "device" / "fan")
-    assert read_bundle(plant.folder / "device", "fan", None).manifest.model_id == "fan:2"
+    assert read_bundle(plant.folder / "device" / "fan", "fan", None).manifest.model_id == "fan:2"
     assert read_manifest(plant.models / "fan" / "1").model_id == "fan:1"
 
 
