@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -310,3 +311,10 @@ def test_the_engine_is_given_the_model_the_service_and_nothing_else(
     assert "ALLOW_UNSIGNED" not in recipe
     private = keys[0].read_bytes()
     assert all(path.read_bytes() != private for path in (tmp_path / "context").rglob("*") if path.is_file())
+
+
+def test_a_port_that_is_taken_is_said_as_the_service_says_it(project: Path, run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        told = run("serve", project, "--port", str(taken.getsockname()[1]), code=1)
+    assert "the service inference ended instead of starting: cannot_listen" in told
+    assert "in use" in told
