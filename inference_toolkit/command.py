@@ -4,8 +4,8 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -131,23 +131,22 @@ def serve(
     from inference_toolkit.processes import predicting, scoring, wait_for  # noqa: PLC0415
     from inference_toolkit.source import packed  # noqa: PLC0415
 
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    broker = None if mqtt is None else _broker(mqtt)
     try:
         with ExitStack() as stack:
+            stop = stack.enter_context(_asked_to_stop())
             model = stack.enter_context(packed(source, trust=allow_pickle))
             name = model.manifest.name
             service = stack.enter_context(scoring(model, port=port, told=_tell_trouble))
             typer.echo(f"{model.manifest.model_id}: POST {service.url}/v2/models/{name}/infer")
             running = [service]
-            if mqtt is not None:
+            if broker is not None:
                 root = topic_root or name
                 settings = {"TOPIC_ROOT": root, "CLIENT_ID": f"toolkit-{name}"}
                 settings |= {} if username is None else {"MQTT_USERNAME": username}
                 settings |= {} if secrets is None else {"SECRETS_DIR": str(secrets.resolve())}
                 running.append(
-                    stack.enter_context(predicting(service, name, _broker(mqtt), settings, _tell_trouble))
+                    stack.enter_context(predicting(service, name, broker, settings, _tell_trouble))
                 )
                 typer.echo(f"{root}/messages[/DEVICE] in, {root}/anomaly[/DEVICE] out, at {mqtt}")
             sys.stdout.flush()
@@ -258,6 +257,20 @@ def pull(
     except (ToolkitError, OSError) as error:
         _fail(error)
     typer.echo(f"{manifest.model_id}: {out}")
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[threading.Event]:
+    """Set by Ctrl-C and SIGTERM, while the block lasts."""
+    stop = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _broker(text: str) -> tuple[str, int]:

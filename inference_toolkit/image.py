@@ -53,7 +53,8 @@ def build_image(bundle: Path, public_key: Path, tag: str, *, sources: Path = SOU
     with tempfile.TemporaryDirectory(prefix="fanwatch-image-") as scratch:
         context = Path(scratch)
         gather(context, bundle, manifest, public_key, sources)
-        arguments = [f"--build-arg=EXTRAS={' '.join(extras_of(manifest))}"]
+        extras = " ".join(f"--extra {extra}" for extra in extras_of(manifest))
+        arguments = [f"--build-arg=MORE_EXTRAS={extras}"]
         run_docker("build", "--quiet", "--tag", tag, *arguments, str(context))
     return run_docker("image", "inspect", "--format", "{{.Id}}", tag).strip()
 
@@ -95,15 +96,13 @@ def _settings(manifest: Manifest) -> str:
 
 
 def extras_of(manifest: Manifest) -> list[str]:
-    """The options of uv that install what this model needs: nothing that it does not."""
+    """The extras that this model needs beside the service's own."""
     endings = {Path(name).suffix for name in manifest.files}
     if manifest.handler:  # LiteRT is there anyway; of the others, what a file of its own asks for
-        more = [_EXTRAS[ending] for ending in sorted(endings & set(_EXTRAS))]
-    elif _LITERT in endings:
-        more = []
-    else:
-        more = [next(extra for ending, extra in _EXTRAS.items() if ending in endings)]
-    return [option for extra in ("inference", *more) for option in ("--extra", extra)]
+        return [_EXTRAS[ending] for ending in sorted(endings & set(_EXTRAS))]
+    if _LITERT in endings:
+        return []
+    return [next(extra for ending, extra in _EXTRAS.items() if ending in endings)]
 
 
 def run_docker(*arguments: str) -> str:

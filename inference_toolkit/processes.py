@@ -121,7 +121,7 @@ def _running(
             1
         ],  # where `python -m` finds the service, in a clone and where it is installed
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
         text=True,
     ) as process:
         lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
@@ -146,7 +146,9 @@ def _read(
         try:
             entry = json.loads(line)
         except ValueError:
-            entry = {"event": line.strip()}
+            entry = None
+        if not isinstance(entry, dict) or "event" not in entry:
+            entry = {"event": line.strip()}  # a library's own words
         lines.put(entry)
         told(entry)
     lines.put(None)
@@ -154,17 +156,18 @@ def _read(
 
 def _await(module: str, lines: "queue.SimpleQueue[dict[str, Any] | None]", ready: str) -> dict[str, Any]:
     seen: dict[str, Any] = {}
-    trouble = "it said nothing"
+    last, trouble = "it said nothing", ""
     while ready not in seen:
         try:
             entry = lines.get(timeout=_READY_WITHIN_S)
         except queue.Empty:
             raise ToolkitError(
-                f"the service {module} is not ready after {_READY_WITHIN_S} s: {trouble}"
+                f"the service {module} is not ready after {_READY_WITHIN_S} s: {trouble or last}"
             ) from None
         if entry is None:
-            raise ToolkitError(f"the service {module} ended instead of starting: {trouble}")
-        seen[str(entry["event"])] = entry
+            raise ToolkitError(f"the service {module} ended instead of starting: {trouble or last}")
+        last = str(entry["event"]) or last
+        seen[last] = entry
         if entry.get("level") in {"error", "warning"}:
             trouble = f"{entry['event']}: {entry.get('error', '')}"
     return seen

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -282,11 +283,11 @@ def test_the_commands_say_which_key_an_image_needs(bundle: Path, run: Run, tmp_p
 @pytest.mark.parametrize(
     ("files", "handler", "extras"),
     [
-        (("model.tflite", "model.keras"), False, ["inference"]),
-        (("model.onnx",), False, ["inference", "onnx"]),
-        (("model.keras",), False, ["inference", "tensorflow"]),
-        (("handler.py", "model.json"), True, ["inference"]),
-        (("handler.py", "first.onnx", "second.onnx"), True, ["inference", "onnx"]),
+        (("model.tflite", "model.keras"), False, []),
+        (("model.onnx",), False, ["onnx"]),
+        (("model.keras",), False, ["tensorflow"]),
+        (("handler.py", "model.json"), True, []),
+        (("handler.py", "first.onnx", "second.onnx"), True, ["onnx"]),
     ],
 )
 def test_an_image_gets_the_runtime_of_its_model_and_no_other(
@@ -295,7 +296,7 @@ def test_an_image_gets_the_runtime_of_its_model_and_no_other(
     manifest = manifest_of(bundle).model_copy(
         update={"files": dict.fromkeys(files, "0" * 64), "handler": handler}
     )
-    assert [option for option in extras_of(manifest) if option != "--extra"] == extras
+    assert extras_of(manifest) == extras
 
 
 def test_the_engine_is_given_the_model_the_service_and_nothing_else(
@@ -310,3 +311,10 @@ def test_the_engine_is_given_the_model_the_service_and_nothing_else(
     assert "ALLOW_UNSIGNED" not in recipe
     private = keys[0].read_bytes()
     assert all(path.read_bytes() != private for path in (tmp_path / "context").rglob("*") if path.is_file())
+
+
+def test_a_port_that_is_taken_is_said_as_the_service_says_it(project: Path, run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        told = run("serve", project, "--port", str(taken.getsockname()[1]), code=1)
+    assert "the service inference ended instead of starting: cannot_listen" in told
+    assert "in use" in told
