@@ -182,3 +182,7 @@ def _told(deployment: Deployment) -> str:
 def _fail(error: Exception) -> NoReturn:
     typer.echo(f"error: {error}", err=True)
     raise typer.Exit(code=1)
+
+
+if __name__ == "__main__":
+    app()

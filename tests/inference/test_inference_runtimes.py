@@ -2,6 +2,8 @@
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -100,3 +102,23 @@ def test_a_fault_is_said_from_the_threshold_on(bundle: Bundle) -> None:
     assert fault.dtype == np.int32
     np.testing.assert_array_equal(fault == 1, probability >= np.float32(cut))
     assert 0 < fault.sum() < 500
+
+
+def test_a_keras_model_with_code_in_it_is_refused_before_the_code_runs(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    import keras  # noqa: PLC0415 - ten seconds, for the tests that need it
+
+    ran, path = tmp_path / "ran", tmp_path / "model.keras"
+    marker = str(ran)
+
+    def attack(rows: Any) -> Any:  # noqa: ANN401 - a tensor
+        Path(marker).touch()
+        return rows[:, :1] * 0 + 0.1
+
+    signals = keras.Input((4,))
+    keras.Model(signals, keras.layers.Lambda(attack, output_shape=(1,))(signals)).save(path)
+    ran.unlink()  # making the model has run it
+    with pytest.raises(ModelUnusable, match=r"model\.keras: is no Keras model.*safe"):
+        load_runtime("tensorflow", Bundle(bundle.manifest, {"model.keras": path.read_bytes()}))
+    assert not ran.exists()
