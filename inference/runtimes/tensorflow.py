@@ -59,7 +59,8 @@ def load(bundle: Bundle) -> TensorFlowRuntime:
             path.write_bytes(content)
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, OSError, KeyError) as error:
-        raise ModelUnusable(f"{_FILE}: is no Keras model: {error}") from error
+        why = str(error).rsplit("Exception encountered: ", 1)[-1]  # before it Keras quotes the whole model
+        raise ModelUnusable(f"{_FILE}: is no Keras model: {why[:300]}") from error
     if model.input_shape != (None, columns) or model.output_shape not in ((None, 1), (None,)):
         raise ModelUnusable(
             f"{_FILE}: takes {model.input_shape} and gives {model.output_shape}; expected (None, {columns}) "

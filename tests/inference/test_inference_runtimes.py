@@ -3,7 +3,6 @@
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -112,13 +111,11 @@ def test_a_keras_model_with_code_in_it_is_refused_before_the_code_runs(
     ran, path = tmp_path / "ran", tmp_path / "model.keras"
     marker = str(ran)
 
-    def attack(rows: Any) -> Any:  # noqa: ANN401 - a tensor
-        Path(marker).touch()
-        return rows[:, :1] * 0 + 0.1
-
+    # A lambda is stored as bytecode; a function with a name would be looked for by its name.
+    attack = lambda rows: Path(marker).write_text("ran") * 0 + rows[:, :1] * 0 + 0.1  # noqa: E731
     signals = keras.Input((4,))
     keras.Model(signals, keras.layers.Lambda(attack, output_shape=(1,))(signals)).save(path)
     ran.unlink(missing_ok=True)  # making the model may have run it
-    with pytest.raises(ModelUnusable, match=r"model\.keras: is no Keras model.*safe"):
+    with pytest.raises(ModelUnusable, match=r"model\.keras: is no Keras model: .*afe"):
         load_runtime("tensorflow", Bundle(bundle.manifest, {"model.keras": path.read_bytes()}))
     assert not ran.exists()
