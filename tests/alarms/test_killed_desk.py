@@ -119,6 +119,8 @@ def test_a_kill_at_any_moment_leaves_no_half_state_and_loses_nothing_that_was_co
         first = last + 2
     with AlarmDatabase(path, read_only=True) as database:
         causes = {line.cause for line in AlarmHistory(database).journal()}
-    assert causes >= {Cause.RAISED, Cause.CLEARED, Cause.ACKNOWLEDGED, Cause.SUPPRESSED}, (
+    # RELEASED: from a suppression in which it was raised. SUPPRESSED itself, of what stood before, is too rare to be
+    # counted on.
+    assert causes >= {Cause.RAISED, Cause.CLEARED, Cause.ACKNOWLEDGED, Cause.RELEASED}, (
         "it hardly did anything"
     )
