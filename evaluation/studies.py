@@ -76,7 +76,7 @@ def wear(
 @app.command()
 def gate(
     out: Annotated[Path, typer.Option(help="Folder of gate.json and gate.png.")] = Path("docs/studies"),
-    repeats: Annotated[int, typer.Option(min=10, help="Draws of each point.")] = 300,
+    repeats: Annotated[int, typer.Option(min=10, help="Draws of each point.")] = 600,
 ) -> None:
     """How often the gate lets a new model pass, by how much better it really is."""
     rule = Rule(resamples=400)
