@@ -41,7 +41,7 @@ COMMANDS: dict[str, RoomCommand] = {
     "pipeline": RoomCommand(
         "training.pipeline_command",
         "pipeline",
-        "From stored readings to a signed bundle on the device, if it is better.",
+        "From stored readings to a better model on the device.",
     ),
     "model keygen": RoomCommand(
         "training.model_command", "pipeline", "Make the keys that bundles are signed with."
