@@ -130,7 +130,7 @@ Examples:
 )
 def gate(
     out: Annotated[Path, typer.Option(help="Folder of gate.json and gate.png.")] = STUDIES,
-    repeats: Annotated[int, typer.Option(min=10, help="Draws of each point.")] = 300,
+    repeats: Annotated[int, typer.Option(min=10, help="Draws of each point.")] = 600,
 ) -> None:
     """How often the gate lets a new model pass, by how much better it really is."""
     from tqdm import tqdm  # noqa: PLC0415

@@ -2,11 +2,15 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from contract.identity import MODEL_NAME_PATTERN
+
+if TYPE_CHECKING:
+    from training.pipeline import Order
+    from training.recipe import Recipe
 
 # The libraries behind these commands take seconds to load (TensorFlow ten), so each command loads what it uses;
 # `fanwatch --help` must not wait for them.
@@ -78,6 +82,9 @@ def train(  # noqa: PLR0913, PLR0917 - each is an option of the command
     ] = 0.5,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the data.")] = 40,
     overwrite: Overwrite = False,
+    track: Annotated[
+        bool, typer.Option("--track", help="Write the run down in the registry (extra pipeline).")
+    ] = False,
 ) -> None:
     """Train a model, judge it on rows that it never saw, and write its bundle and report."""
     from training.bundle import BundleError  # noqa: PLC0415
@@ -102,6 +109,8 @@ def train(  # noqa: PLR0913, PLR0917 - each is an option of the command
         _fail(str(error))
     typer.echo(result.table())
     typer.echo(f"bundle: {order.bundle}   report: {order.report}")
+    if track:
+        _track(order, Recipe(seed=seed, epochs=epochs))
 
 
 @app.command(
@@ -179,6 +188,31 @@ def evaluate(
     if report:
         write_report(report, result, rows_read, manifest.signals, facts={"model_id": manifest.model_id})
         typer.echo(f"report: {report}")
+
+
+def _track(order: "Order", recipe: "Recipe") -> None:
+    """Write a training run down as the pipeline does with its own."""
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from training.bundle import read_manifest  # noqa: PLC0415
+    from training.settings import PipelineSettings  # noqa: PLC0415
+    from training.tracking import Registry, RegistryUnusable  # noqa: PLC0415
+
+    settings = PipelineSettings.read()
+    manifest = read_manifest(order.bundle)
+    try:
+        registry = Registry(settings.registry_dir, settings.mlflow_tracking_uri)
+        registry.track(
+            order.name,
+            f"train-{manifest.version}-{manifest.files['model.tflite'][:12]}",
+            parameters=asdict(recipe) | {"threshold": order.threshold},
+            metrics=manifest.metrics,
+            tags={"data_sha256": manifest.training_data_sha256, "bundle_version": manifest.version},
+            artifacts=order.report,
+        )
+    except RegistryUnusable as error:
+        _fail(str(error))
+    typer.echo(f"tracked in {'the server' if settings.mlflow_tracking_uri else registry.place}")
 
 
 def _fail(message: str) -> NoReturn:

@@ -4,9 +4,12 @@ MODELS_DIR/NAME/VERSION/ is a bundle and MODELS_DIR/NAME/deployment.json says wh
 (contract/deployment.py). A folder NAME that is itself a bundle serves that one.
 """
 
+import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -17,6 +20,9 @@ from contract.bundle import MANIFEST_FILE, SIGNATURE_FILE, Manifest
 from contract.deployment import DEPLOYMENT_FILE, Deployment
 from contract.timestamp import format_timestamp
 from training.bundle import read_manifest
+
+_LOCK_FILE = ".deployment.lock"
+"""Who changes a deployment holds this: the scoring service when it rolls back, the device's own commands, and we."""
 
 
 class NotDeployable(ValueError):  # noqa: N818 - it names the state
@@ -110,6 +116,31 @@ def deploy(
         training.bundle.BundleError: A bundle is not whole.
     """
     manifest = read_manifest(bundle)
+    with _locked(models_dir / manifest.name):
+        return _deploy(models_dir, bundle, manifest, role, measured_against, at, why)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Nobody else changes the deployment meanwhile."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder / _LOCK_FILE, os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _deploy(
+    models_dir: Path,
+    bundle: Path,
+    manifest: Manifest,
+    role: Literal["challenger", "champion"],
+    measured_against: str | None,
+    at: datetime,
+    why: str,
+) -> Deployment:
     name, version = manifest.name, manifest.version
     champion = champion_in_use(models_dir, name)
     if champion not in {measured_against, version}:
@@ -138,19 +169,27 @@ def _first(name: str, version: str, at: datetime, why: str) -> Deployment:
 
 
 def _put(models_dir: Path, name: str, bundle: Path, manifest: Manifest) -> None:
-    """Copy a bundle to its version's folder; it appears whole or not at all."""
+    """Copy a bundle to its version's folder; it appears whole or not at all.
+
+    The same one that is there already stays, with its signature: two signatures of one bundle always differ.
+    """
     target = models_dir / name / manifest.version
     files = [*manifest.files, MANIFEST_FILE]
     if (bundle / SIGNATURE_FILE).is_file():
         files.append(SIGNATURE_FILE)
     if target.exists():
-        same = all(_content(target / file) == _content(bundle / file) for file in files)
-        if not same:
+        if any(
+            _content(target / file) != _content(bundle / file) for file in files if file != SIGNATURE_FILE
+        ):
             raise NotDeployable(
                 f"{target}: is there already and is another bundle; remove it, or choose another --version"
             )
+        if SIGNATURE_FILE in files and not (target / SIGNATURE_FILE).exists():
+            fresh_signature = target.parent / f".{manifest.version}-{SIGNATURE_FILE}"
+            shutil.copyfile(bundle / SIGNATURE_FILE, fresh_signature)
+            _sync(fresh_signature)
+            fresh_signature.replace(target / SIGNATURE_FILE)
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{manifest.version}-") as scratch:
         fresh = Path(scratch, "new")
         fresh.mkdir(mode=0o755)

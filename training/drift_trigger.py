@@ -1,9 +1,12 @@
 """Whether the drift service flags anything: what starts a run of the pipeline between two dates of its schedule."""
 
+from dataclasses import dataclass
+
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 FLAG = "fanwatch_drift_flagged"
+_TO_MEND = frozenset({"sensor", "machine"})
 _TIMEOUT_S = 10
 
 
@@ -11,8 +14,21 @@ class DriftUnknown(Exception):  # noqa: N818 - it names the state
     """The drift service cannot be asked; says where and why."""
 
 
-def flagged(text: str) -> list[str]:
-    """What is flagged in a text of metrics, each as its labels say it.
+@dataclass(frozen=True)
+class Drift:
+    """What is flagged, by kind.
+
+    Attributes:
+        to_learn: A model that is trained again would know: a season, or what the model says of most devices.
+        to_mend: Of one device, its sensor or the machine itself: trained on it, a model would learn the fault.
+    """
+
+    to_learn: tuple[str, ...]
+    to_mend: tuple[str, ...]
+
+
+def read_flags(text: str) -> Drift:
+    """What is flagged in a text of metrics.
 
     Raises:
         DriftUnknown: There is no such gauge in it.
@@ -25,14 +41,14 @@ def flagged(text: str) -> list[str]:
     ]
     if not samples:
         raise DriftUnknown(f"no gauge {FLAG}; expected one sample at least")
-    return [
-        ", ".join(f"{name} {value}" for name, value in sorted(sample.labels.items())) or "the model"
-        for sample in samples
-        if sample.value > 0
-    ]
+    kinds = [sample.labels.get("kind", "drift") for sample in samples if sample.value > 0]
+    return Drift(
+        tuple(kind for kind in kinds if kind not in _TO_MEND),
+        tuple(kind for kind in kinds if kind in _TO_MEND),
+    )
 
 
-def ask_drift(url: str) -> list[str]:
+def ask_drift(url: str) -> Drift:
     """What the drift service flags now.
 
     Args:
@@ -46,7 +62,7 @@ def ask_drift(url: str) -> list[str]:
     try:
         answer = session.get(url, timeout=_TIMEOUT_S)
         answer.raise_for_status()
-        return flagged(answer.text)
+        return read_flags(answer.text)
     except requests.RequestException as error:
         raise DriftUnknown(f"the drift service cannot be asked at {url}: {error}") from error
     except (DriftUnknown, ValueError) as error:

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, norm
+from scipy.stats import t as student
 
 FEWEST_BLOCKS = 20
-"""Of each kind. Below, the spread of the drawn means is too small: with 5 blocks, by a tenth."""
+"""Of each kind: with fewer, one odd block decides, and no drawing again can know how odd blocks can be."""
 
 _LEAST_PROBABILITY = 1e-7
 _BATCH = 1 << 21  # numbers drawn at a time
@@ -209,20 +210,26 @@ class _Blocks:
 
 
 def _bounds(kinds: list[_Blocks], weights: list[float], rule: Rule) -> tuple[float, float]:
-    """One-sided bounds of the weighted sum of the kinds' means, by the percentiles of the draws."""
+    """One-sided bounds of the weighted sum of the kinds' means, by the percentiles of the draws.
+
+    The percentiles are the expanded ones of Hesterberg (What Teachers Should Know About the Bootstrap, The American
+    Statistician 69, 2015, section 3.4): draws of n blocks scatter by sqrt((n - 1)/n) too little, and their quantiles
+    are the normal distribution's where Student's are due. n is that of the kind with fewer blocks.
+    """
 
     def statistic(*drawn: npt.NDArray[np.int64], axis: int) -> npt.NDArray[np.float64]:
         means = [of_kind.mean(index, axis) for of_kind, index in zip(kinds, drawn, strict=True)]
         return np.asarray(sum(weight * mean for weight, mean in zip(weights, means, strict=True)))
 
-    most = max(len(of_kind.rows) for of_kind in kinds)
+    fewest, most = (chosen(len(of_kind.rows) for of_kind in kinds) for chosen in (min, max))
+    expanded = norm.cdf(np.sqrt(fewest / (fewest - 1)) * student.ppf(rule.confidence, fewest - 1))
     interval = bootstrap(
         [np.arange(len(of_kind.rows)) for of_kind in kinds],
         statistic,
         n_resamples=rule.resamples,
         batch=max(1, _BATCH // most),
         vectorized=True,
-        confidence_level=2 * rule.confidence - 1,  # both bounds of it are one-sided ones
+        confidence_level=2 * expanded - 1,  # both bounds of it are one-sided ones
         method="percentile",
         rng=np.random.default_rng(rule.seed),
     ).confidence_interval

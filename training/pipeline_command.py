@@ -58,7 +58,7 @@ Examples:
   fanwatch pipeline run --days 30 --labels labels.csv --key keys/model-signing.key
   fanwatch pipeline run --data readings.csv --models models
   fanwatch pipeline run --run runs/fan-20261125T021500Z        go on where it stopped
-  fanwatch pipeline run --if-drift http://127.0.0.1:9105/metrics --days 30 --labels labels.csv
+  fanwatch pipeline run --if-drift http://127.0.0.1:9104/metrics --days 30 --labels labels.csv
 
 Exit code 0: done; 1: a step failed, its error says why; 3: the gate refused the new model."""
 )
@@ -127,7 +127,7 @@ def run(  # noqa: PLR0913, PLR0917 - each is an option of the command
     until: Annotated[str | None, typer.Option(help="Stop after this step.")] = None,
     if_drift: Annotated[
         str | None,
-        typer.Option(help="/metrics of the drift service: do nothing unless it flags something."),
+        typer.Option(help="/metrics of the drift service: do nothing unless it flags what training mends."),
     ] = None,
 ) -> None:
     """Run the steps extract, validate, train, evaluate, gate, register, package, deploy."""
@@ -203,7 +203,7 @@ def run(  # noqa: PLR0913, PLR0917 - each is an option of the command
     epilog="""\b
 Examples:
   fanwatch pipeline schedule --cron "30 2 * * sun" -- --days 30 --labels labels.csv
-  fanwatch pipeline schedule --cron "*/15 * * * *" -- --if-drift http://127.0.0.1:9105/metrics --days 7""",
+  fanwatch pipeline schedule --cron "*/15 * * * *" -- --if-drift http://127.0.0.1:9104/metrics --days 7""",
 )
 def schedule(
     context: typer.Context,
@@ -277,11 +277,16 @@ def _drifted(url: str) -> bool:
     from training.drift_trigger import DriftUnknown, ask_drift  # noqa: PLC0415
 
     try:
-        flags = ask_drift(url)
+        drift = ask_drift(url)
     except DriftUnknown as error:
         _fail(str(error))
-    typer.echo(f"drift: {'; '.join(flags)}" if flags else "no drift: nothing to do")
-    return bool(flags)
+    if drift.to_mend:
+        typer.echo(f"drift that a person has to look at, and no training mends: {', '.join(drift.to_mend)}")
+    if drift.to_learn:
+        typer.echo(f"drift that a new model would know: {', '.join(drift.to_learn)}")
+    else:
+        typer.echo("no drift that training mends: nothing to do")
+    return bool(drift.to_learn)
 
 
 def _fail(message: str) -> NoReturn:

@@ -35,12 +35,12 @@ def test_the_study_of_health_writes_its_figures_and_its_plot(tmp_path: Path) -> 
 def test_the_study_of_the_gate_writes_its_figures_and_its_plot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evaluation.studies.GATE_SIZES", (500,))
+    monkeypatch.setattr("evaluation.studies.GATE_SIZES", (1000,))
     answer = CliRunner().invoke(app, ["gate", "--out", str(tmp_path), "--repeats", "10"])
     assert answer.exit_code == 0, answer.output
     points = json.loads((tmp_path / "gate.json").read_text())["points"]
     assert min(points, key=lambda point: point["true_gain"])["passed"] == 0
-    assert max(points, key=lambda point: point["true_gain"])["passed"] == 1
+    assert max(points, key=lambda point: point["true_gain"])["passed"] >= 0.8
     assert (tmp_path / "gate.png").stat().st_size > 10_000
 
 

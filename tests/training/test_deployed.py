@@ -1,12 +1,15 @@
 """A version beside the one in use, and one atomic switch."""
 
+import fcntl
 import json
 import shutil
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from contract.bundle import SIGNATURE_FILE
 from contract.deployment import Deployment
 from training.bundle import BundleError, assemble_bundle, read_manifest
 from training.deployed import NotDeployable, bundle_folder, champion_in_use, deploy, read_deployment
@@ -53,7 +56,7 @@ def test_a_folder_that_is_itself_a_bundle_becomes_one_of_versions(tmp_path: Path
     assert read_deployment(models, "fan") == deployment
     for version in ("1", "2"):
         assert read_manifest(models / "fan" / version).version == version
-    assert not [path.name for path in (models / "fan").iterdir() if path.name.startswith(".")]
+    assert [path.name for path in (models / "fan").iterdir() if path.name[0] == "."] == [".deployment.lock"]
 
 
 def test_a_champion_takes_the_place_of_the_one_before_and_remembers_it(tmp_path: Path) -> None:
@@ -78,6 +81,37 @@ def test_another_bundle_under_a_version_that_is_there_is_refused(tmp_path: Path)
     put(models, bundle(tmp_path, "1"), "champion", None)
     with pytest.raises(NotDeployable, match="is there already and is another bundle"):
         put(models, bundle(tmp_path, "1", b"other"), "champion", "1")
+
+
+def test_the_same_bundle_signed_anew_stays_as_it_is_and_an_unsigned_one_gets_its_signature(
+    tmp_path: Path,
+) -> None:
+    models, made = tmp_path / "models", bundle(tmp_path, "1")
+    signature = models / "fan" / "1" / SIGNATURE_FILE
+    put(models, made, "champion", None)
+    assert not signature.exists()
+    for content, there in (("first", "first"), ("second", "first")):
+        (made / SIGNATURE_FILE).write_text(content)
+        put(models, made, "champion", None)
+        assert signature.read_text() == there
+
+
+def test_who_changes_a_deployment_waits_for_who_changes_it_already(tmp_path: Path) -> None:
+    models, made = tmp_path / "models", bundle(tmp_path, "2")
+    put(models, bundle(tmp_path, "1"), "champion", None)
+    with (models / "fan" / ".deployment.lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waiting = threading.Thread(target=put, args=(models, made, "challenger", "1"))
+        waiting.start()
+        waiting.join(timeout=0.5)
+        assert waiting.is_alive()
+        deployment = read_deployment(models, "fan")
+        assert deployment is not None
+        assert deployment.challenger is None
+    waiting.join(timeout=30)
+    deployment = read_deployment(models, "fan")
+    assert deployment is not None
+    assert deployment.challenger == "2"
 
 
 def test_a_damaged_bundle_is_not_deployed(tmp_path: Path) -> None:

@@ -129,9 +129,9 @@ def test_rows_that_follow_each_other_count_as_one_stretch_or_luck_would_pass() -
         blocks = stretch if by_stretch else np.arange(2000)
         return compare(labels, blocks, one, other, RULE).log_loss.low > 0
 
-    seeds = range(200)
-    assert sum(passes(seed, by_stretch=True) for seed in seeds) <= 20
-    assert sum(passes(seed, by_stretch=False) for seed in seeds) >= 60
+    # 5 % of 600 and three standard errors, as above.
+    assert sum(passes(seed, by_stretch=True) for seed in range(600)) <= 46
+    assert sum(passes(seed, by_stretch=False) for seed in range(100)) >= 25
 
 
 def test_the_same_rows_and_seed_give_the_same_bounds() -> None:

@@ -23,7 +23,7 @@ class DriftService:
 
     def __init__(self) -> None:
         registry = CollectorRegistry()
-        self.gauge = Gauge("fanwatch_drift_flagged", "Whether it has drifted.", ["signal"], registry=registry)
+        self.gauge = Gauge("fanwatch_drift_flagged", "Whether it has drifted.", ["kind"], registry=registry)
         self.port = free_port()
         self.server: WSGIServer
         self.thread: threading.Thread
@@ -47,18 +47,27 @@ def run(url: str) -> tuple[int, str]:
 
 
 def test_without_drift_nothing_is_done(drift: DriftService) -> None:
-    drift.gauge.labels(signal="rotation").set(0)
-    assert run(drift.url) == (0, "no drift: nothing to do\n")
+    drift.gauge.labels(kind="season").set(0)
+    assert run(drift.url) == (0, "no drift that training mends: nothing to do\n")
+
+
+def test_a_broken_sensor_is_told_and_not_learned(drift: DriftService) -> None:
+    for kind, flagged in (("season", 0), ("sensor", 1), ("machine", 1), ("output", 0)):
+        drift.gauge.labels(kind=kind).set(flagged)
+    code, output = run(drift.url)
+    assert code == 0
+    assert "no training mends: sensor, machine\n" in output
+    assert output.endswith("nothing to do\n")
 
 
 def test_drift_begins_a_run_and_is_named(
     drift: DriftService, tmp_path: os.PathLike[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    drift.gauge.labels(signal="rotation").set(0)
-    drift.gauge.labels(signal="sound").set(1)
+    drift.gauge.labels(kind="sensor").set(0)
+    drift.gauge.labels(kind="season").set(1)
     code, output = run(drift.url)
-    assert output.startswith("drift: signal sound\nrun: runs/fan-2")
+    assert output.startswith("drift that a new model would know: season\nrun: runs/fan-2")
     assert code == 1
     assert "/nowhere.csv: cannot be read" in output
 

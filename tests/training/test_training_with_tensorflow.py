@@ -1,6 +1,7 @@
 """Training from data to bundle and report. The one module of this room that loads TensorFlow (ten seconds)."""
 
 import json
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,6 +101,26 @@ def test_a_bundle_that_stands_there_is_replaced_only_when_asked(order: Order) ->
     run(replace(small, version="2", overwrite=True), recipe, progress=False)
     assert read_manifest(order.bundle).version == "2"
     assert [path.name for path in order.bundle.parent.iterdir()] == ["fan"]
+
+
+def test_a_run_is_tracked_with_its_parameters_figures_plots_and_data_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FANWATCH_REGISTRY_DIR", str(tmp_path / "registry"))
+    folders = ["--out", str(tmp_path / "fan"), "--report", str(tmp_path / "report")]
+    done = CliRunner().invoke(app, ["train", "--rows", "1000", "--epochs", "2", *folders, "--track"])
+    assert done.exit_code == 0, done.output
+    assert "tracked in sqlite:///" in done.output
+    manifest = read_manifest(tmp_path / "fan")
+    with sqlite3.connect(tmp_path / "registry" / "mlflow.sqlite3") as file:
+        tags, parameters, figures = (
+            dict(file.execute(f"select key, value from {table}"))
+            for table in ("tags", "params", "latest_metrics")
+        )
+    assert tags["data_sha256"] == manifest.training_data_sha256
+    assert parameters["epochs"] == "2"
+    assert figures["auc"] == pytest.approx(manifest.metrics["auc"])
+    assert list((tmp_path / "registry" / "artifacts").rglob("roc.png"))
 
 
 def test_a_folder_that_is_no_bundle_is_never_replaced(order: Order) -> None:
