@@ -43,7 +43,7 @@ class DriftSettings(BaseSettings):
     )
     model_name: ModelName = Field(default="fan", description="The model whose verdicts are watched.")
     listen_host: str = Field(default="127.0.0.1", description="Address of /health, /metrics and /drift.")
-    listen_port: int = Field(default=9104, ge=0, le=65535, description="Their port.")
+    listen_port: int = Field(default=9105, ge=0, le=65535, description="Their port.")
     window_readings: int = Field(
         default=480,
         ge=100,

@@ -26,7 +26,7 @@ class BundleError(ValueError):
     """A bundle that cannot be written or used; says which file and why."""
 
 
-def write_bundle(
+def write_bundle(  # noqa: PLR0913 - each is said in the manifest
     folder: Path,
     model: "keras.Model",
     *,
