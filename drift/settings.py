@@ -64,7 +64,7 @@ class DriftSettings(BaseSettings):
         default=500,
         ge=1,
         le=10_000,
-        description="Most devices remembered, at 3 KB each; beyond it the longest unheard is forgotten.",
+        description="Most devices remembered, at 6 KB each; beyond it the longest unheard is forgotten.",
     )
     forget_after_s: float = Field(
         default=86_400, gt=0, description="A device not heard of for so many seconds is forgotten."
