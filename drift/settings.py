@@ -43,7 +43,7 @@ class DriftSettings(BaseSettings):
     )
     model_name: ModelName = Field(default="fan", description="The model whose verdicts are watched.")
     listen_host: str = Field(default="127.0.0.1", description="Address of /health, /metrics and /drift.")
-    listen_port: int = Field(default=9104, ge=0, le=65535, description="Their port.")
+    listen_port: int = Field(default=9105, ge=0, le=65535, description="Their port.")
     window_readings: int = Field(
         default=480,
         ge=100,
@@ -64,7 +64,7 @@ class DriftSettings(BaseSettings):
         default=500,
         ge=1,
         le=10_000,
-        description="Most devices remembered, at 3 KB each; beyond it the longest unheard is forgotten.",
+        description="Most devices remembered, at 6 KB each; beyond it the longest unheard is forgotten.",
     )
     forget_after_s: float = Field(
         default=86_400, gt=0, description="A device not heard of for so many seconds is forgotten."

@@ -252,6 +252,12 @@ _AFTER = 1500
 _SLOW = 60_000
 
 
+def _is_ill(finding: Finding, fans: Sequence[Fan]) -> bool:
+    """Whether a machine was told that does run otherwise than in training."""
+    ill = {str(number + 1) for number, fan in enumerate(fans) if fan is not Fan.HEALTHY}
+    return finding.kind is Kind.MACHINE and finding.device_id in ill
+
+
 def study_delays(trial: DriftTrial, figures: DriftFigures, seeds: Iterable[int], percent: float) -> None:
     """A season begins at once: how long until it is told, and is anything wrong told before or beside it?
 
@@ -272,7 +278,7 @@ def study_delays(trial: DriftTrial, figures: DriftFigures, seeds: Iterable[int],
             figures.wrong += [
                 f"{name} {percent:+g} %, seed {seed}: {finding.kind} {finding.device_id or ''} {finding.signals}"
                 for finding in [*before, *after]
-                if finding != right and finding.kind not in {Kind.MACHINE, Kind.OUTPUT}
+                if finding != right and finding.kind is not Kind.OUTPUT and not _is_ill(finding, MIXED_FLEET)
             ]
             figures.wrong += [
                 f"{name}, seed {seed}: {f.kind} before" for f in before if f.kind is Kind.OUTPUT
@@ -300,13 +306,12 @@ def study_false_flags(
             nearest = max(nearest, *map(_share_of_the_limit, watch.distances().values()), 0.0)
         for finding in watch.findings:
             told.setdefault(Finding(finding.kind, "", finding.signals, finding.device_id), count)
-    worn = {str(number + 1) for number, fan in enumerate(fans) if fan is not Fan.HEALTHY}
     figures.nearest.setdefault(name, []).append(nearest)
     figures.readings[name] = figures.readings.get(name, 0) + readings
     figures.false_flags.setdefault(name, []).extend(
         f"seed {seed}, after {count}: {finding.kind} {finding.device_id or ''} {finding.signals}"
         for finding, count in told.items()
-        if not (finding.kind is Kind.MACHINE and finding.device_id in worn)
+        if not _is_ill(finding, fans)
     )
 
 

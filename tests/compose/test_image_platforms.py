@@ -15,7 +15,7 @@ for _package in LOCK["package"]:
     PACKAGES.setdefault(_package["name"], []).append(_package)
 
 PYTHON = (3, 13)
-IMAGES = ("predictor", "inference", "monitor", "simulator", "edge-manager", "pipeline")
+IMAGES = ("predictor", "inference", "monitor", "drift", "simulator", "edge-manager", "pipeline")
 MACHINES = ("x86_64", "aarch64")
 
 

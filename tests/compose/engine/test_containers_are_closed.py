@@ -122,6 +122,7 @@ def test_each_service_reads_its_own_secrets_and_nobody_elses(stack: Stack) -> No
     own = {
         "predictor": {"fanwatch_mqtt_password"},
         "monitor": {"fanwatch_mqtt_password", "fanwatch_page_password", "fanwatch_session_secret"},
+        "drift": {"fanwatch_mqtt_password"},
         "simulator": {"fanwatch_mqtt_password"},
         "history": {"fanwatch_influxdb_password"},
         "telegraf": {"fanwatch_mqtt_password", "influxdb_password"},
