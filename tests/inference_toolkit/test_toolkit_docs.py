@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
 from contract.deployment import DEPLOYMENT_FILE, Deployment
 from fanwatch.rooms import COMMANDS
+from inference.settings import InferenceSettings
 from testbed.process import REPOSITORY
 from testbed.registry import Registry
 
@@ -44,3 +47,11 @@ def test_every_command_that_is_named_is_there() -> None:
     rows = DOCUMENT.split("## What each command does")[1].split("\n## ")[0]
     described = {f"toolkit {name}" for name in re.findall(r"^\| `([a-z]+)", rows, re.MULTILINE)}
     assert described == {name for name in COMMANDS if name.startswith("toolkit ")}
+
+
+def test_the_override_for_the_stack_names_what_the_image_and_the_service_know() -> None:
+    service = yaml.safe_load("\n".join(lines("yaml")))["services"]["inference"]
+    recipe = (REPOSITORY / "inference" / "Dockerfile").read_text()
+    assert all(f"ARG {name}=" in recipe for name in service["build"]["args"])
+    fields = {f"FANWATCH_{name.upper()}" for name in InferenceSettings.model_fields}
+    assert set(service["environment"]) <= fields
