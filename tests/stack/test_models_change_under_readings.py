@@ -1,27 +1,21 @@
 """Models change while readings flow at 500 a second: none is lost, and every verdict names the model that gave it."""
 
 import json
-import threading
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks.chaos.flow import BrokerAddress, Flow
-from benchmarks.chaos.ledger import Key
 from edge_manager.model_versions import ModelVersions
 from edge_manager.shadow_report import comparisons
-from testbed.mosquitto import Connection, Mosquitto
+from testbed.mosquitto import Mosquitto
 from testbed.services import Inference, Predictor
 from testbed.site import Site
 from testbed.waiting import wait_until
 from tests.inference.model_versions import Signer, add_version, repack
-
-PER_SECOND = 500
-WITHIN_S = 120
+from tests.stack.judged_readings import PER_SECOND, WITHIN_S, Verdicts, await_verdicts, judge
 
 
 def broken_onnx() -> bytes:
@@ -48,41 +42,6 @@ def broken_onnx() -> bytes:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return bytes(model.SerializeToString())
-
-
-class Verdicts:
-    """Which models have judged each reading, in the order in which the verdicts came."""
-
-    def __init__(self, watching: Connection) -> None:
-        self.of: dict[Key, list[str]] = defaultdict(list)
-        self.models: list[str] = []
-        self.rejected = 0
-        self._watching = watching
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def _run(self) -> None:
-        while not self._stop.is_set() or not self._watching.messages.empty():
-            try:
-                message = self._watching.messages.get(timeout=0.2)
-            except Exception:  # noqa: BLE001 - nothing came
-                continue
-            if message.topic == "fan/rejected":
-                self.rejected += 1
-                continue
-            verdict = json.loads(message.payload)
-            self.of[Key(verdict["deviceID"], verdict["seq"])].append(verdict["model"])
-            self.models.append(verdict["model"])
-
-    def __enter__(self) -> "Verdicts":  # noqa: PYI034 - nobody inherits
-        for topic in ("fan/anomaly/#", "fan/rejected"):
-            self._watching.subscribe(topic)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(30)
 
 
 class Plant:
@@ -113,11 +72,6 @@ class Plant:
         )
         self.predictor = Predictor(self.broker, self.inference.url)
 
-    def flow(self, prefix: str) -> Flow:
-        broker = self.broker
-        address = BrokerAddress(broker.host, broker.port, "simulator", broker.site.mqtt_password("simulator"))
-        return Flow(address, prefix, PER_SECOND)
-
 
 @pytest.fixture(scope="module")
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
@@ -127,37 +81,15 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
         yield made
 
 
-def judge(plant: Plant, prefix: str, story: Callable[[Flow, Verdicts], None]) -> tuple[Flow, Verdicts]:
-    """Let readings flow while something happens to the model; then wait for the last verdict."""
-    with plant.broker.connect("monitor") as watching, Verdicts(watching) as verdicts:
-        with plant.flow(prefix) as flow:
-            story(flow, verdicts)
-            flow.pause()
-            wait_until(flow.all_acknowledged, within_s=WITHIN_S, what="every reading acknowledged")
-        wait_until(
-            lambda: flow.acknowledged.keys() <= verdicts.of.keys(), within_s=WITHIN_S, what="the last verdict"
-        )
-    assert verdicts.rejected == 0
-    assert {len(models) for models in verdicts.of.values()} == {1}, "a reading has two verdicts"
-    return flow, verdicts
-
-
-def seen(verdicts: Verdicts, model: str, count: int) -> None:
-    have = verdicts.models.count(model)
-    wait_until(
-        lambda: verdicts.models.count(model) >= have + count, within_s=WITHIN_S, what=f"verdicts of {model}"
-    )
-
-
 def test_a_switch_and_a_roll_back_lose_nothing_and_show_in_the_verdicts(plant: Plant) -> None:
-    def story(_flow: Flow, verdicts: Verdicts) -> None:
-        seen(verdicts, "fan:1", 500)
+    def story(verdicts: Verdicts) -> None:
+        await_verdicts(verdicts, "fan:1", 500)
         plant.fan.use("2", "a newer one")
-        seen(verdicts, "fan:2", 500)
+        await_verdicts(verdicts, "fan:2", 500)
         plant.fan.roll_back("by hand")
-        seen(verdicts, "fan:1", 500)
+        await_verdicts(verdicts, "fan:1", 500)
 
-    _, verdicts = judge(plant, "switch", story)
+    verdicts = judge(plant.broker, "switch", story)
     assert set(verdicts.models) == {"fan:1", "fan:2"}
     first = verdicts.models.index("fan:2")
     # Two workers switch within a tenth of a second of each other; beyond that the models do not mix.
@@ -170,25 +102,25 @@ def test_a_challenger_in_the_shadow_is_compared_and_gives_no_verdict(plant: Plan
         found = comparisons(requests.get(f"{plant.inference.url}/metrics", timeout=20).text)
         return any(each.challenger == "fan:2" and each.rows >= 1000 for each in found)
 
-    def story(_flow: Flow, verdicts: Verdicts) -> None:
+    def story(verdicts: Verdicts) -> None:
         plant.fan.shadow("2", "try it")
         wait_until(compared, within_s=WITHIN_S, what="a comparison")
-        seen(verdicts, "fan:1", 100)
+        await_verdicts(verdicts, "fan:1", 100)
         plant.fan.shadow(None, "enough")
 
-    _, verdicts = judge(plant, "shadow", story)
+    verdicts = judge(plant.broker, "shadow", story)
     assert set(verdicts.models) == {"fan:1"}
     [found] = comparisons(requests.get(f"{plant.inference.url}/metrics", timeout=20).text)
     assert found.agreement == 1.0, "it is the same model"
 
 
 def test_a_model_that_fails_is_rolled_back_by_itself_and_costs_no_reading(plant: Plant) -> None:
-    def story(_flow: Flow, verdicts: Verdicts) -> None:
+    def story(verdicts: Verdicts) -> None:
         plant.fan.use("3", "it passed the gate")
         wait_until(lambda: _champion(plant) == "1", within_s=WITHIN_S, what="the way back")
-        seen(verdicts, "fan:1", 500)
+        await_verdicts(verdicts, "fan:1", 500)
 
-    _, verdicts = judge(plant, "broken", story)
+    verdicts = judge(plant.broker, "broken", story)
     assert set(verdicts.models) <= {"fan:1", "fan:3"}
     deployment = plant.fan.deployment()
     assert deployment is not None
