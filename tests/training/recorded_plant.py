@@ -83,6 +83,7 @@ def stored_readings() -> list[str]:
 @contextmanager
 def recorded_plant(influxdb: InfluxDB, folder: Path) -> Iterator[Plant]:
     """Write its readings, labels, model and keys; its readings are gone from InfluxDB afterwards."""
+    folder.mkdir(exist_ok=True)
     assert influxdb.write(stored_readings()).ok
     with (folder / "labels.csv").open("w", newline="") as text:
         rows = csv.writer(text)
