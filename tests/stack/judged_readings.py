@@ -3,6 +3,7 @@
 import json
 import queue
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Self
@@ -22,6 +23,8 @@ class Verdicts:
     def __init__(self, watching: Connection) -> None:
         self.of: dict[Key, list[str]] = defaultdict(list)
         self.models: list[str] = []
+        self.arrived: list[float] = []
+        """Of each in models, by the monotonic clock, seconds."""
         self.rejected = 0
         self._watching = watching
         self._stop = threading.Event()
@@ -39,6 +42,7 @@ class Verdicts:
             verdict = json.loads(message.payload)
             self.of[Key(verdict["deviceID"], verdict["seq"])].append(verdict["model"])
             self.models.append(verdict["model"])
+            self.arrived.append(time.monotonic())
 
     def __enter__(self) -> Self:
         for topic in ("fan/anomaly/#", "fan/rejected"):
