@@ -94,7 +94,7 @@ def predicting(
         "MQTT_PORT": broker[1],
         "LISTEN_PORT": 0,
     }
-    with _running("predictor", own | dict(settings), ready="broker_connected", told=told) as (process, _):
+    with _running("predictor", own | dict(settings), ready="broker_subscribed", told=told) as (process, _):
         yield Service(process, f"mqtt://{broker[0]}:{broker[1]}")
 
 

@@ -277,6 +277,7 @@ class BrokerSession:
             refused = [reason.name for reason in packet.reason_codes if reason.value >= 0x80]
             if refused:
                 raise RefusedByBroker(f"the broker refused the subscription: {', '.join(refused)}")
+            _LOG.info("broker_subscribed")  # from here on the broker keeps readings for us
         elif isinstance(packet, mqtt5.DisconnectPacket):
             raise ConnectionLost(f"the broker said goodbye: {packet.reason_str or packet.reason_code.name}")
 
