@@ -61,8 +61,12 @@ def test_a_thousand_readings_of_both_generations_are_each_stored_once_with_their
     with mosquitto.connect("monitor") as dead_letters:
         dead_letters.subscribe("fan/rejected")
         with mosquitto.connect("simulator") as fans, mosquitto.connect("legacy") as legacy:
-            for topic, payload in sent:
+            published = [
                 (legacy if topic == "fan/messages" else fans).client.publish(topic, payload, qos=1)
+                for topic, payload in sent
+            ]
+            for each in published:  # what the broker has not acknowledged is nobody's
+                each.wait_for_publish(60)
             rejections = wait_rejections(dead_letters, 2)
 
     assert {rejection["reason"] for rejection in rejections} == {"not_a_reading"}
