@@ -145,10 +145,12 @@ def test_every_bad_payload_is_dead_lettered_with_its_reason_and_everything_behin
     bad = bad_payloads(now)
     with mosquitto.connect("monitor") as dead_letters, mosquitto.connect("simulator") as fans:
         dead_letters.subscribe("fan/rejected")
+        sent: list[tuple[str, bytes | str]] = []
         for seq, (_, payload) in enumerate(bad.values()):
-            fans.client.publish("fan/messages/path-bad", payload, qos=1)
             moment = now + timedelta(milliseconds=seq)
-            fans.client.publish("fan/messages/path-good", ours("path-good", moment, seq), qos=1)
+            sent.append(("fan/messages/path-bad", payload))
+            sent.append(("fan/messages/path-good", ours("path-good", moment, seq)))
+        fans.publish_all(sent)
         rejections = wait_rejections(dead_letters, len(bad))
     assert Counter(r["reason"] for r in rejections) == Counter(reason for reason, _ in bad.values())
     assert all(
