@@ -11,14 +11,14 @@ import structlog
 import typer
 from prometheus_client import start_http_server
 
-from edge_manager.credentials import CREDENTIALS, GIVEN, Account, password_of, passwords_of
-from edge_manager.heartbeat import Heartbeat
-from edge_manager.history import History, HistoryState, health_problem
+from edge_manager.history.heartbeat import Heartbeat
+from edge_manager.history.metrics import HistoryMetrics
+from edge_manager.history.service import History, HistoryState, health_problem
 from edge_manager.influxdb import InfluxDB, InfluxDBError
-from edge_manager.metrics import HistoryMetrics
-from edge_manager.secret_store import SecretStore
 from edge_manager.settings import HistorySettings, SetupSettings, secrets_dir
-from edge_manager.site_setup import prepare_broker, prepare_influxdb, prepare_secrets
+from edge_manager.site.credentials import CREDENTIALS, GIVEN, Account, password_of, passwords_of
+from edge_manager.site.preparation import prepare_broker, prepare_influxdb, prepare_secrets
+from edge_manager.site.secret_store import SecretStore
 from edge_manager.statements import read_statements
 
 __all__ = ["app"]

@@ -44,17 +44,21 @@ COMMANDS: dict[str, RoomCommand] = {
     "evaluate drift": RoomCommand(
         "evaluation.drift_command", "evaluation", "Judge how soon and how rightly drift is told."
     ),
-    "model add": RoomCommand("edge_manager.model_command", "edge-manager", "Copy a bundle onto this device."),
+    "model add": RoomCommand(
+        "edge_manager.models.command", "edge-manager", "Copy a bundle onto this device."
+    ),
     "model list": RoomCommand(
-        "edge_manager.model_command", "edge-manager", "Say which versions of a model are here, and in use."
+        "edge_manager.models.command", "edge-manager", "Say which versions of a model are here, and in use."
     ),
-    "model use": RoomCommand("edge_manager.model_command", "edge-manager", "Switch to a version of a model."),
+    "model use": RoomCommand(
+        "edge_manager.models.command", "edge-manager", "Switch to a version of a model."
+    ),
     "model shadow": RoomCommand(
-        "edge_manager.model_command", "edge-manager", "Score a version beside the one in use, unseen."
+        "edge_manager.models.command", "edge-manager", "Score a version beside the one in use, unseen."
     ),
-    "model rollback": RoomCommand("edge_manager.model_command", "edge-manager", "Switch back."),
+    "model rollback": RoomCommand("edge_manager.models.command", "edge-manager", "Switch back."),
     "model compare": RoomCommand(
-        "edge_manager.model_command", "edge-manager", "Say how the version in the shadow does."
+        "edge_manager.models.command", "edge-manager", "Say how the version in the shadow does."
     ),
     "pipeline": RoomCommand(
         "training.pipeline_command",

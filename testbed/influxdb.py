@@ -6,9 +6,9 @@ from typing import Any
 
 import requests
 
-from edge_manager.credentials import Account, passwords_of
 from edge_manager.influxdb import InfluxDB as InfluxDBConnection
-from edge_manager.site_setup import prepare_influxdb
+from edge_manager.site.credentials import Account, passwords_of
+from edge_manager.site.preparation import prepare_influxdb
 from testbed.ports import free_port
 from testbed.process import REPOSITORY, ServerProcess, server_binary
 from testbed.site import Site

@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from edge_manager.broker_users import update_password_file
-from edge_manager.credentials import MOSQUITTO, Account, make_missing, passwords_of
-from edge_manager.secret_store import SecretStore
-from edge_manager.site_setup import PASSWORD_FILE, prepare_broker
+from edge_manager.site.broker_users import update_password_file
+from edge_manager.site.credentials import MOSQUITTO, Account, make_missing, passwords_of
+from edge_manager.site.preparation import PASSWORD_FILE, prepare_broker
+from edge_manager.site.secret_store import SecretStore
 
 
 def _keep_owner(_path: Path, _uid: int, _gid: int) -> None:

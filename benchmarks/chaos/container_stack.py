@@ -11,7 +11,7 @@ import psutil
 
 from benchmarks.chaos.flow import BrokerAddress
 from benchmarks.chaos.stack import LeftOut, Part
-from edge_manager.credentials import CREDENTIALS
+from edge_manager.site.credentials import CREDENTIALS
 from testbed.containers import BIND, Stack, docker, kill
 from testbed.fault_proxy import FaultProxy
 from testbed.small_volume import SmallVolume

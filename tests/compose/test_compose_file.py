@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from edge_manager.credentials import CREDENTIALS, MOSQUITTO
+from edge_manager.site.credentials import CREDENTIALS, MOSQUITTO
 
 ROOT = Path(__file__).parents[2]
 OURS = ("predictor", "inference", "monitor", "drift", "simulator", "edge_manager")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_manager.backfill import backfill, stretches
-from edge_manager.history import HistoryState, health_problem
+from edge_manager.history.backfill import backfill, stretches
+from edge_manager.history.service import HistoryState, health_problem
 from edge_manager.influxdb import StatementTooLongError
 
 NOW = datetime(2026, 3, 29, 2, 17, 5, tzinfo=UTC)

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_manager.broker_users import hash_password, password_matches, update_password_file
+from edge_manager.site.broker_users import hash_password, password_matches, update_password_file
 from testbed.process import server_binary
 
 SALT = bytes(range(64))

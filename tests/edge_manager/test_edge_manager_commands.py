@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from edge_manager.commands import app
-from edge_manager.credentials import CREDENTIALS
+from edge_manager.site.credentials import CREDENTIALS
 from testbed.ports import free_port
 from testbed.site import Site
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from edge_manager.heartbeat import Heartbeat
+from edge_manager.history.heartbeat import Heartbeat
 from edge_manager.influxdb import InfluxDB as Connection
 from testbed.influxdb import InfluxDB, nanoseconds
 from testbed.mosquitto import Mosquitto

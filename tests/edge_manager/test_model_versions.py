@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from contract.deployment import NotDeployed
-from edge_manager.model_versions import ModelError, ModelVersions
-from edge_manager.shadow_report import Comparison, comparisons
+from edge_manager.models.shadow_report import Comparison, comparisons
+from edge_manager.models.versions import ModelError, ModelVersions
 
 COMMITTED = Path(__file__).parents[2] / "models" / "fan"
 

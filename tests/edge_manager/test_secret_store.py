@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_manager.credentials import CREDENTIALS, Account, make_missing, password_of, passwords_of
-from edge_manager.secret_store import Reader, SecretStore
+from edge_manager.site.credentials import CREDENTIALS, Account, make_missing, password_of, passwords_of
+from edge_manager.site.secret_store import Reader, SecretStore
 
 READER = Reader("reader", 1234, 5678)
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from edge_manager.credentials import CREDENTIALS, Account, make_missing, passwords_of
-from edge_manager.heartbeat import Heartbeat
-from edge_manager.history import History, HistoryState, health_problem
+from edge_manager.history.heartbeat import Heartbeat
+from edge_manager.history.service import History, HistoryState, health_problem
 from edge_manager.influxdb import InfluxDB as Connection
 from edge_manager.influxdb import InfluxDBError
-from edge_manager.site_setup import prepare_influxdb
+from edge_manager.site.credentials import CREDENTIALS, Account, make_missing, passwords_of
+from edge_manager.site.preparation import prepare_influxdb
 from edge_manager.statements import read_statements
 from testbed.influxdb import SCHEMA, InfluxDB
 from testbed.ports import free_port

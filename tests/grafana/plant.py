@@ -23,9 +23,9 @@ from drift.following import Follower
 from drift.metrics import DriftMetrics
 from drift.trained import read_trained
 from drift.watch import WatchLimits
-from edge_manager.heartbeat import Heartbeat
+from edge_manager.history.heartbeat import Heartbeat
+from edge_manager.history.metrics import HistoryMetrics
 from edge_manager.influxdb import InfluxDB as InfluxDBConnection
-from edge_manager.metrics import HistoryMetrics
 from edge_manager.statements import fill_in, read_statements
 from inference.metrics import InferenceMetrics
 from monitor.alarms.database import AlarmDatabase

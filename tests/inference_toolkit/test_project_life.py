@@ -17,7 +17,7 @@ import yaml
 from oras.provider import Registry as OrasRegistry
 
 from contract.timestamp import format_timestamp
-from edge_manager.model_versions import ModelVersions
+from edge_manager.models.versions import ModelVersions
 from inference.bundle import read_bundle
 from inference.signature import Signers
 from inference_toolkit.image import extras_of, gather

@@ -6,7 +6,7 @@ from itertools import groupby
 import pytest
 import requests
 
-from edge_manager.shadow_report import comparisons
+from edge_manager.models.shadow_report import comparisons
 from testbed.site import Site
 from testbed.waiting import wait_until
 from tests.inference.model_versions import Signer

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_manager.model_versions import ModelVersions
+from edge_manager.models.versions import ModelVersions
 from testbed.influxdb import InfluxDB
 from testbed.mosquitto import Mosquitto
 from testbed.services import Inference, Predictor

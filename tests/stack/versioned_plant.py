@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_manager.model_versions import ModelVersions
+from edge_manager.models.versions import ModelVersions
 from testbed.mosquitto import Mosquitto
 from testbed.services import Inference, Predictor
 from testbed.site import Site

@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-from edge_manager.credentials import CREDENTIALS
+from edge_manager.site.credentials import CREDENTIALS
 from testbed.containers import BIND, PROJECT, Stack, docker, sign_in
 
 PUBLISHED = {"mosquitto": 1883, "monitor": 8080, "grafana": 3000}

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import structlog
 
-from edge_manager.broker_users import update_password_file
-from edge_manager.credentials import MOSQUITTO, Account, make_missing, passwords_of
 from edge_manager.influxdb import InfluxDB, InfluxDBError, InfluxDBUnreachableError
-from edge_manager.secret_store import SecretStore
+from edge_manager.site.broker_users import update_password_file
+from edge_manager.site.credentials import MOSQUITTO, Account, make_missing, passwords_of
+from edge_manager.site.secret_store import SecretStore
 from edge_manager.statements import fill_in, read_statements
 
 __all__ = ["prepare_broker", "prepare_influxdb", "prepare_secrets"]

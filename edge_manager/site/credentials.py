@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from edge_manager.secret_store import Reader, SecretStore
+from edge_manager.site.secret_store import Reader, SecretStore
 
 __all__ = [
     "CREDENTIALS",

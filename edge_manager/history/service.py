@@ -12,8 +12,8 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from edge_manager.backfill import backfill
-from edge_manager.heartbeat import Heartbeat
+from edge_manager.history.backfill import backfill
+from edge_manager.history.heartbeat import Heartbeat
 from edge_manager.influxdb import InfluxDB, InfluxDBError
 
 __all__ = ["History", "HistoryState", "health_problem"]

@@ -7,8 +7,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from contract.deployment import Deployment, NotDeployed
-from edge_manager.model_versions import ModelError, ModelVersions
-from edge_manager.shadow_report import comparisons
+from edge_manager.models.shadow_report import comparisons
+from edge_manager.models.versions import ModelError, ModelVersions
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from edge_manager.heartbeat import Heartbeat
+from edge_manager.history.heartbeat import Heartbeat
 
 __all__ = ["HistoryMetrics"]
 

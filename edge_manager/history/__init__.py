@@ -1,0 +1,1 @@
+"""The service that keeps the downsampled history complete, and tells the age of the newest verdict."""

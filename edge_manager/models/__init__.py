@@ -1,0 +1,1 @@
+"""The versions of models on this device."""

@@ -1,0 +1,1 @@
+"""What makes a site ready to start: secrets, users, certificates, access."""
