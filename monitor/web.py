@@ -33,8 +33,9 @@ from monitor.login.settings import LoginSettings
 from monitor.prognosis import DiagnosisSource
 from monitor.settings import MonitorSettings
 from monitor.signature import SignatureReader
-from monitor.subscriber import BrokerAway, Subscriber
+from monitor.subscriber import Subscriber
 from monitor.wire import fleet_body
+from mqtt_session.background import BrokerAway
 
 _SPARKLINE_POINTS = 60
 _MAX_COMMAND_BYTES = 4096
