@@ -8,6 +8,7 @@ from fanwatch.rooms import COMMANDS
 OUR_PACKAGES = {room.module.partition(".")[0] for room in COMMANDS.values()} | {
     "contract",
     "fanwatch",
+    "model_folder",
     "mqtt_session",
 }
 

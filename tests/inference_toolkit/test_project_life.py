@@ -304,7 +304,8 @@ def test_the_engine_is_given_the_model_the_service_and_nothing_else(
 ) -> None:
     gather(tmp_path / "context", bundle, manifest_of(bundle), keys[1], REPOSITORY)
     found = {path.name for path in (tmp_path / "context").iterdir()}
-    assert found == {"Dockerfile", "pyproject.toml", "uv.lock", "contract", "inference", "models"}
+    rooms = {"contract", "inference", "model_folder"}
+    assert found == {"Dockerfile", "pyproject.toml", "uv.lock", "models"} | rooms
     recipe = (tmp_path / "context" / "Dockerfile").read_text()
     assert recipe.startswith((REPOSITORY / "inference" / "Dockerfile").read_text())
     assert 'ENV FANWATCH_ALLOW_HANDLERS="true"' in recipe
