@@ -42,8 +42,8 @@ class Topics:
         for topic in (self.anomalies, self.rejected, self.status_of("")):
             if f"{topic}/".startswith(f"{self.messages}/"):
                 raise ValueError(
-                    f"readings from {self.messages!r}, its sublevels included: what goes to {topic!r} would come back as "
-                    "a reading; choose topics that do not contain one another"
+                    f"readings from {self.messages!r}, its sublevels included: what goes to {topic!r} would come "
+                    "back as a reading; choose topics that do not contain one another"
                 )
 
     @property
