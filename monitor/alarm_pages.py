@@ -31,6 +31,7 @@ from monitor.clock import Clock
 from monitor.findings import FindingKind
 from monitor.login.gate import Gate, Refusal
 from monitor.prognosis import DiagnosisSource, prognosis_body, time_left_body
+from monitor.silences import WAY
 
 _HISTORY = 200
 _AUDIT = 300
@@ -95,7 +96,7 @@ def alarm_pages(
         device = request.args.get("device", "")
         past = [past_alarm_body(each) for each in desk.history(device or None, _HISTORY)]
         return render_template(
-            "history.html", past=past, device=device, most=_HISTORY, outcomes=list(Outcome)
+            "history.html", past=past, device=device, way=WAY, most=_HISTORY, outcomes=list(Outcome)
         )
 
     @pages.get("/quality")

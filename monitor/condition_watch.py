@@ -57,8 +57,8 @@ class Inbox(Protocol):
     def take(self, most: int, timeout_s: float) -> list[Arrived]:
         """Wait for messages."""
 
-    def acknowledge(self, arrived: Arrived) -> None:
-        """A message is safe."""
+    def acknowledge(self, arrived: Sequence[Arrived]) -> None:
+        """Messages are safe."""
 
 
 class ConditionBoard(Protocol):
@@ -215,8 +215,7 @@ class ConditionWatch:
             self._board.take_conditions(conditions)
         if not self._commit(findings, modes, step):
             return  # stopped while the disk takes nothing: nothing was acknowledged, the broker sends it again
-        for each in arrived:
-            self._inbox.acknowledge(each)
+        self._inbox.acknowledge(arrived)
         self._busy_since = None
         self._ask_why(findings)
 

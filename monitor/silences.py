@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 
 from monitor.clock import Clock
 from monitor.diagnosis.core import Diagnosis
-from monitor.diagnosis.time_left import duration_words
+from monitor.diagnosis.time_left import about_words
 from monitor.findings import Finding, FindingKind
 
 WAY = "fanwatch"
@@ -95,7 +95,7 @@ class Silences:
         return [*found, self._finding(present=False, why=_RETURNED, look_at="")]
 
     def _nobody_speaks(self, quiet: int, away: Sequence[str]) -> Sequence[Finding]:
-        since = duration_words(self._silent_after, self._silent_after)
+        since = about_words(self._silent_after)
         machines = "one machine that was" if quiet == 1 else f"{quiet} machines that were"
         cause = f"{' and '.join(away)} offline" if away else "the predictor is online"
         why = f"No verdict for {since}, of {machines} heard before: {cause}."

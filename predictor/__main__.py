@@ -32,7 +32,7 @@ def main() -> int:
     )
     try:
         settings = PredictorSettings.read()
-        topics = Topics(settings.topic_root)
+        topics = Topics(settings.topic_root, settings.in_topic, settings.out_topic)
     except (ValidationError, ValueError) as error:
         _LOG.error("settings_are_wrong", error=str(error))
         return 2

@@ -43,6 +43,12 @@ class PredictorSettings(BaseSettings):
         description="Readings that the broker sends ahead of acknowledgements; bounds memory and batch.",
     )
     topic_root: str = Field(default="fan", description="First level of every topic.")
+    in_topic: str | None = Field(
+        default=None,
+        description="Where readings come from, in place of ROOT/messages; a device's own topic is one level below. "
+        "Telegraf and the monitor go by the root alone.",
+    )
+    out_topic: str | None = Field(default=None, description="Where verdicts go, in place of ROOT/anomaly.")
     naive_time_zone: ZoneInfo = Field(
         default=ZoneInfo("UTC"), description="Zone of a first-generation time, which names none."
     )

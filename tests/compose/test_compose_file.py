@@ -222,7 +222,9 @@ def test_an_image_holds_the_packages_of_its_service_alone_and_no_root(room: str)
     ]
     copied = {source for source in sources if source[0] not in "-/"}
     models = {"models"} if room in {"inference", "drift"} else set()
-    assert copied == {"pyproject.toml", "uv.lock", "contract", room} | models
+    library = {"mqtt_session"} if room in {"predictor", "monitor", "drift"} else set()
+    library |= {"model_folder"} if room in {"inference", "edge_manager"} else set()
+    assert copied == {"pyproject.toml", "uv.lock", "contract", room} | models | library
     assert text.count("FROM python:3.13-slim") == 2
     assert re.findall(r"^USER (.+)$", text, re.MULTILINE) == ["10001:10001"]
     assert "--frozen" in text
@@ -239,4 +241,5 @@ def test_nothing_reaches_the_engine_but_what_an_image_copies() -> None:
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
     assert lines[0] == "*"
     allowed = {line[1:] for line in lines if line.startswith("!")}
-    assert allowed == {"pyproject.toml", "uv.lock", "contract", "models", "fanwatch", "training", *OURS}
+    rooms = {"contract", "model_folder", "mqtt_session", "fanwatch", "training", *OURS}
+    assert allowed == {"pyproject.toml", "uv.lock", "models"} | rooms

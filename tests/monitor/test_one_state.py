@@ -1,7 +1,7 @@
 """The diagnosis alone decides what a fan's state is, and the page and the alarms say the same."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -70,7 +70,7 @@ class _Broker:
     def take(self, most: int, timeout_s: float) -> list[Arrived]:
         raise NotImplementedError("these tests hand the messages in themselves")
 
-    def acknowledge(self, arrived: Arrived) -> None:
+    def acknowledge(self, arrived: Sequence[Arrived]) -> None:
         pass
 
 
@@ -101,7 +101,7 @@ class Run:
         else:
             self.fleet.take_rejection(content)
         body = content.to_json()
-        self.watch._work([Arrived(1, 1, 1, body, content)])
+        self.watch._work([Arrived(1, 1, body, content)])
         self.desk.tick()
 
     def run(self, readings: int, fault: int = 0, signals: dict[str, float] | None = None) -> None:

@@ -2,7 +2,7 @@
 
 import { onAlarms } from "./alarm-feed.js";
 import { AlarmList, isAimed } from "./alarm-list.js";
-import { ASIDE, kindWord, UNANSWERED } from "./alarm-words.js";
+import { ASIDE, isWayDown, kindWord, UNANSWERED, WAY_DOWN } from "./alarm-words.js";
 import { announce, say } from "./announcer.js";
 import { command } from "./commands.js";
 import { element, icon, setData, setText } from "./dom.js";
@@ -63,8 +63,8 @@ function head() {
   setText(find("fact-rejected"), String(machine.rejected));
   setText(find("fact-model"), machine.model ?? "–");
   showLosses(find("losses"), machine.losses);
-  const notes = [];
-  if (machine.behind_s > LATE_S && machine.state !== "silent") {
+  const notes = machine.wayDown ? [`${WAY_DOWN}.`] : [];
+  if (machine.behind_s > LATE_S && machine.state !== "silent" && !machine.wayDown) {
     notes.push(`These readings are ${duration(machine.behind_s)} old: a backlog, or a clock that is wrong.`);
   }
   if (machine.refusal) {
@@ -100,6 +100,10 @@ function draw() {
 /** The machine's alarms, their reasons and its history, whenever they are others. */
 function takeAlarms(all, timeLeft, _changed, ordered) {
   const mine = all.filter((alarm) => alarm.device === id);
+  if (machine.wayDown !== isWayDown(all)) {
+    machine.wayDown = isWayDown(all);
+    head();
+  }
   const now = JSON.stringify(mine);
   const changed = now !== toldAlarms;
   if (changed && isAimed() && toldAlarms !== null && !ordered) return; // not under a finger
