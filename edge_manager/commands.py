@@ -17,6 +17,7 @@ from edge_manager.history.service import History, HistoryState, health_problem
 from edge_manager.influxdb import InfluxDB, InfluxDBError
 from edge_manager.settings import HistorySettings, SetupSettings, secrets_dir
 from edge_manager.site.certificates import Authority
+from edge_manager.site.command import app as site_app
 from edge_manager.site.credentials import CREDENTIALS, GIVEN, OPERATOR, Account, password_of, passwords_of
 from edge_manager.site.preparation import (
     AUTHORITY_FILE,
@@ -40,6 +41,8 @@ app = typer.Typer(
 
 _CA = "ca"
 
+app.add_typer(site_app)
+
 
 def _configure_log() -> None:
     structlog.configure(
@@ -62,9 +65,10 @@ def setup() -> None:
     store = SecretStore(settings.secrets_root)
     try:
         names = settings.broker_names
-        prepare_secrets(store)
-        prepare_certificates(store, names, datetime.now(UTC))
-        prepare_broker(store, settings.acl_file.read_text())
+        with store.locked(OPERATOR):
+            prepare_secrets(store)
+            prepare_certificates(store, names, datetime.now(UTC))
+            prepare_broker(store, settings.acl_file.read_text())
         prepare_influxdb(
             lambda user, password: InfluxDB(
                 str(settings.influxdb_url), user, password, wait_s=settings.influxdb_wait_s

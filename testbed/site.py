@@ -4,7 +4,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edge_manager.site.broker_users import update_password_file
+from edge_manager.site.broker_users import update_password_file, without_users
 from edge_manager.site.certificates import Authority, server_names
 from edge_manager.site.credentials import MOSQUITTO, OPERATOR, Account, make_missing, passwords_of
 from edge_manager.site.preparation import (
@@ -72,6 +72,5 @@ class Site:
 
     def remove_fan(self, device_id: str) -> None:
         """Takes a fan's password away; a running broker needs SIGHUP to see it."""
-        lines = (self.store.read(MOSQUITTO, PASSWORD_FILE) or "").splitlines(keepends=True)
-        kept = "".join(line for line in lines if not line.startswith(f"{device_id}:"))
-        self.store.replace(MOSQUITTO, PASSWORD_FILE, kept)
+        text = self.store.read(MOSQUITTO, PASSWORD_FILE) or ""
+        self.store.replace(MOSQUITTO, PASSWORD_FILE, without_users(text, {device_id}))

@@ -4,15 +4,16 @@ Safe to run at every start.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 
 import structlog
 
 from edge_manager.influxdb import InfluxDB, InfluxDBError, InfluxDBUnreachableError
 from edge_manager.site.broker_access import compose_rules, read_users
-from edge_manager.site.broker_users import update_password_file
+from edge_manager.site.broker_users import update_password_file, without_users
 from edge_manager.site.certificates import Authority, make_authority, make_server_certificate, reason_to_renew
 from edge_manager.site.credentials import MOSQUITTO, OPERATOR, Account, make_missing, passwords_of
 from edge_manager.site.secret_store import SecretStore
@@ -53,13 +54,16 @@ def prepare_secrets(store: SecretStore) -> None:
     log.info("secrets ready", made=made)
 
 
-def prepare_certificates(store: SecretStore, names: tuple[str, ...], now: datetime) -> None:
+def prepare_certificates(
+    store: SecretStore, names: tuple[str, ...], now: datetime, *, renew: bool = False
+) -> None:
     """Makes the site's certificate authority once, and the broker's certificate when it needs another.
 
     Args:
         store: Where the secrets are.
         names: What the broker's certificate is for, of certificates.server_names().
         now: The time.
+        renew: Makes another certificate though the old one is still good.
 
     Raises:
         ValueError: The authority's file is damaged. It is not replaced: every device trusts the old one.
@@ -76,14 +80,19 @@ def prepare_certificates(store: SecretStore, names: tuple[str, ...], now: dateti
         authority = make_authority(now)
         store.replace(OPERATOR, AUTHORITY_FILE, authority.pem)
         log.info("certificate authority made", expired=held is not None)
-    why = reason_to_renew(store.read(MOSQUITTO, TLS_FILE), authority, names, now)
+    why = "asked for" if renew else reason_to_renew(store.read(MOSQUITTO, TLS_FILE), authority, names, now)
     if why is not None:
         store.replace(MOSQUITTO, TLS_FILE, make_server_certificate(authority, names, now))
     log.info("certificates ready", names=names, renewed=why)
 
 
 def prepare_broker(
-    store: SecretStore, shipped_rules: str, random_bytes: Callable[[int], bytes] = os.urandom
+    store: SecretStore,
+    shipped_rules: str,
+    random_bytes: Callable[[int], bytes] = os.urandom,
+    *,
+    new: Mapping[str, str] = MappingProxyType({}),
+    removed: Collection[str] = (),
 ) -> None:
     """Writes what Mosquitto reads: its password file, its access rules and the options of its health check.
 
@@ -91,14 +100,16 @@ def prepare_broker(
         store: Where the secrets are.
         shipped_rules: The text of mosquitto/acl.
         random_bytes: Where salts come from.
+        new: Passwords that people's fans and clients get, by user.
+        removed: Users whose passwords go.
     """
-    passwords = passwords_of(store, Account.MQTT)
+    passwords = passwords_of(store, Account.MQTT) | dict(new)
     users = read_users(store.read(OPERATOR, USERS_FILE) or "[]")
-    old = store.read(MOSQUITTO, PASSWORD_FILE) or ""
+    old = without_users(store.read(MOSQUITTO, PASSWORD_FILE) or "", removed)
     salts = {user: random_bytes(_SALT_BYTES) for user in passwords}
     changed = [
-        store.replace(MOSQUITTO, PASSWORD_FILE, update_password_file(old, passwords, salts)),
         store.replace(MOSQUITTO, ACL_FILE, compose_rules(shipped_rules, users.values())),
+        store.replace(MOSQUITTO, PASSWORD_FILE, update_password_file(old, passwords, salts)),
         # A file, because a password among a command's arguments stands in every process listing.
         store.replace(MOSQUITTO, PROBE_OPTIONS_FILE, f"-u probe\n-P {passwords['probe']}\n"),
     ]
