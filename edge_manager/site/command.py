@@ -146,7 +146,7 @@ def _site() -> Iterator[_Site]:
     """The site's files, nobody else's to change meanwhile. A mistake ends with a sentence."""
     # Standard output is for the answer.
     structlog.configure(
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
     )
     settings = SetupSettings()

@@ -3,10 +3,11 @@
 import json
 import signal
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from typer.testing import CliRunner
 
 from edge_manager.commands import app
@@ -20,6 +21,13 @@ from testbed.site import ACL, Site
 from testbed.waiting import wait_until
 
 runner = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """A command configures the log of its whole process, which here is that of the tests."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture
