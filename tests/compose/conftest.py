@@ -26,7 +26,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    nothing: set[Path] = set()
-    for folder in sorted(config.stash.get(_left_out, nothing)):
+    left_out: set[Path] = config.stash.get(_left_out, set())
+    for folder in sorted(left_out):
         name = folder.relative_to(Path(__file__).parents[2])
         terminalreporter.write_line(f"{name} left out: it needs Docker, run {_NEEDS_AN_ENGINE[folder]}")
