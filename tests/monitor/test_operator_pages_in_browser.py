@@ -352,6 +352,7 @@ def test_maintenance_is_planned_and_cancelled_on_the_page_of_the_machine(
     with watched_page(browser, plant.monitor.url) as page:
         page.goto("/fan/5")
         sign_in(page, plant)
+        expect(page.get_by_label("From")).not_to_have_value("")  # the page's own suggestion
         page.get_by_label("From").fill("2001-01-01T00:00")
         page.get_by_role("textbox", name="Reason").fill("new bearing")
         page.get_by_role("button", name="Plan").click()
