@@ -51,13 +51,21 @@ class Silences:
         self._told: str | None = None
         """Why the way is down, as it was told last; None before anything was told in this process."""
 
-    def look(self, listening: int | None, *, verdicts: bool, offline: Collection[str]) -> Sequence[Finding]:
+    def look(
+        self,
+        listening: int | None,
+        *,
+        verdicts: bool,
+        offline: Collection[str],
+        excused: Collection[str] = (),
+    ) -> Sequence[Finding]:
         """Find what has changed.
 
         Args:
             listening: Numbers the subscription that stands; None while we are deaf, and then nobody is silent.
             verdicts: Whether the diagnosis was told of a verdict since the last look.
             offline: Services whose last status is offline.
+            excused: Machines that are worked on, of which nothing is expected.
         """
         elapsed = self._clock.elapsed()
         if listening != self._listening:
@@ -73,7 +81,7 @@ class Silences:
         if self._quiet is None:
             if self._diagnosis.next_deadline > elapsed:
                 return ()  # at night all stand still: nobody is walked over for that each second
-            quiet = self._diagnosis.unheard()
+            quiet = self._diagnosis.unheard(excused)
             if quiet < (1 if away else _TOGETHER):
                 return self._diagnosis.tick()
             self._quiet = quiet

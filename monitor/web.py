@@ -31,6 +31,7 @@ from monitor.login.attempts import AttemptLimiter
 from monitor.login.gate import Gate, Refusal
 from monitor.login.pages import login_pages
 from monitor.login.settings import LoginSettings
+from monitor.maintenance_pages import maintenance_pages
 from monitor.prognosis import DiagnosisSource
 from monitor.settings import MonitorSettings
 from monitor.signature import SignatureReader
@@ -79,6 +80,7 @@ def create_app(settings: MonitorSettings, login: LoginSettings, parts: Parts) ->
     )
     gate.stand_before(app)
     app.register_blueprint(login_pages(gate, parts.accounts, AttemptLimiter(parts.clock), desk))
+    app.register_blueprint(maintenance_pages(gate, desk, parts.clock))
     app.register_blueprint(alarm_pages(gate, desk, parts.diagnosis, parts.clock, operators=parts.operators))
     app.config["MAX_CONTENT_LENGTH"] = _MAX_COMMAND_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]

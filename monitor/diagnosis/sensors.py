@@ -28,8 +28,8 @@ class Sensors:
         self._knowledge = knowledge
         self._standing = standing
         self._clock = SensorClock(quality)
-        self._flat = FlatLines(knowledge.signals, quality)
-        self._spikes = Spikes(knowledge.signals, quality)
+        self._flat = FlatLines(knowledge.quality)
+        self._spikes = Spikes(knowledge.quality)
         self._refusals = 0
         self._good = 0
 

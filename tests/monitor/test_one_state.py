@@ -151,6 +151,50 @@ def run(tmp_path: Path, clock: StillClock, plant: Plant) -> Iterator[Run]:
     made.database.close()
 
 
+def test_a_machine_that_somebody_works_on_is_in_maintenance_until_that_ends_and_then_what_it_was(
+    run: Run, clock: StillClock
+) -> None:
+    run.run(20)
+    assert run.state() is State.HEALTHY
+    now = datetime.fromtimestamp(clock.now(), UTC)
+    run.desk.plan_maintenance("5", "Anna", now, now + timedelta(seconds=60), "bearing")
+    run.run(20, fault=1)
+    assert run.state() is State.MAINTENANCE
+    prognosis = run.watch.prognosis("5")
+    assert prognosis.status is not None
+    assert prognosis.status.in_maintenance
+    assert run.alarms == {FindingKind.MACHINE_FAULT: AlarmState.SUPPRESSED}
+    run.run(41, fault=1)
+    assert run.state() is State.FAULT
+    assert run.alarms == {FindingKind.MACHINE_FAULT: AlarmState.UNACKNOWLEDGED}
+
+
+def test_a_maintenance_that_is_cancelled_or_begins_is_seen_without_a_message(
+    run: Run, clock: StillClock
+) -> None:
+    run.run(20)
+    now = datetime.fromtimestamp(clock.now(), UTC)
+    run.desk.plan_maintenance("5", "Anna", now + timedelta(seconds=3), now + timedelta(hours=1), "bearing")
+    run.wait(2)
+    assert run.state() is State.HEALTHY
+    run.wait(1)
+    assert run.state() is State.MAINTENANCE
+    [planned] = run.desk.maintenance()
+    run.desk.cancel_maintenance(planned.window.number, "Anna")
+    run.wait(1)
+    assert run.state() is State.HEALTHY
+
+
+def test_a_restart_knows_who_is_worked_on(run: Run, tmp_path: Path, clock: StillClock, plant: Plant) -> None:
+    run.run(20)
+    now = datetime.fromtimestamp(clock.now(), UTC)
+    run.desk.plan_maintenance("5", "Anna", now, now + timedelta(hours=1), "bearing")
+    run.database.close()
+    again = Run(tmp_path, clock, plant)
+    assert again.state() is State.MAINTENANCE
+    again.database.close()
+
+
 def test_a_fan_is_unknown_then_healthy_then_at_fault_then_healthy_again(run: Run) -> None:
     run.run(1)
     assert run.state() is State.UNKNOWN

@@ -11,6 +11,7 @@ import { Feed } from "./feed.js";
 import { link } from "./link.js";
 import { showLosses } from "./losses.js";
 import { Machine } from "./machine.js";
+import { planned } from "./maintenance.js";
 import { follow, repaint as repaintOutlook, showReasons } from "./outlook.js";
 import { showPast } from "./past-alarms.js";
 import { ScatterChart } from "./scatter-chart.js";
@@ -209,6 +210,7 @@ onRepaint(() => {
   repaintOutlook();
 });
 onAlarms(takeAlarms);
+planned(id);
 follow(id, ({ signals: plans }) => (usual = new Map(plans.map((plan) => [plan.name, plan]))));
 setInterval(() => known && setText(find("fact-contact"), age(machine.contactAge)), 1000);
 new Feed(`/api/fans/${encodeURIComponent(id)}`, take, link).start();
