@@ -71,25 +71,29 @@ def init(  # noqa: PLR0913, PLR0917 - one parameter an option of the command lin
             Compose(folder)  # which says so
         file = folder / ".env"
         text = file.read_text() if file.exists() else ""
-        held = SitePlan.from_variables(read_values(text))
         given = {
             "site": site,
-            "hostnames": tuple(hostname) if hostname else (held.hostnames or this_machines_names()),
+            "hostnames": tuple(hostname) if hostname else None,
             "bind": bind,
             "unencrypted_bind": unencrypted_bind,
             "data_dir": data_dir,
             "retention_days": retention_days,
             "demo": demo,
         }
-        plan = replace(held, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
-        if not yes:
-            plan = _ask(plan)
+        try:
+            held = SitePlan.from_variables(read_values(text))
+            if not held.hostnames:
+                held = replace(held, hostnames=this_machines_names())
+            plan = replace(held, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+            plan = plan if yes else _ask(plan)
+            override = tuple(name for name in (OVERRIDE_FILE,) if (folder / name).is_file())
+            new = with_values(text, plan.variables(override), _HEADING)
+        except ValueError as error:
+            raise SiteError(str(error)) from error
         _refuse_to_move_data(folder, held.data_dir, plan.data_dir)
-        findings = survey(folder, plan.data_dir, plan.bind, plan.unencrypted_bind or "127.0.0.1")
         if plan.data_dir is not None:
             _make_data_folders(folder, plan.data_dir)
-        override = tuple(name for name in (OVERRIDE_FILE,) if (folder / name).is_file())
-        new = with_values(text, plan.variables(override), _HEADING)
+        findings = survey(folder, plan.data_dir, plan.bind, plan.unencrypted_bind or "127.0.0.1")
         if new != text:
             file.write_text(new)
         typer.echo(f"This machine, for the site {plan.site}:\n{as_table(findings)}\n")

@@ -16,7 +16,7 @@ _PLAIN = re.compile(r"^[A-Za-z0-9._:/,@%+=-]*$")
 def read_values(text: str) -> dict[str, str]:
     """The variables of an environment file, without their quotes; of a variable that stands twice, the last."""
     return {
-        match["name"]: _unquoted(match["value"]) for line in text.splitlines() if (match := _LINE.match(line))
+        match["name"]: _unquoted(match["value"]) for line in text.split("\n") if (match := _LINE.match(line))
     }
 
 
@@ -32,12 +32,12 @@ def with_values(text: str, values: Mapping[str, str], heading: str) -> str:
         ValueError: A value cannot stand in a line.
     """
     for name, value in values.items():
-        if "\n" in value or "\r" in value or "'" in value or "\x00" in value:
+        if not value.isprintable() or "'" in value:
             raise ValueError(f"{name}: {value!r} cannot stand in an environment file")
     old = read_values(text)
     missing = dict(values)
     lines = []
-    for line in text.splitlines():
+    for line in text.removesuffix("\n").split("\n") if text else []:
         match = _LINE.match(line)
         name = match["name"] if match else ""
         if name in values:
