@@ -58,6 +58,8 @@ def test_a_fan_of_another_site_does_not_give_the_broker_its_password(broker: Mos
     other = ssl.create_default_context(cadata=make_authority(datetime.now(UTC)).certificate)
     with pytest.raises(ssl.SSLCertVerificationError):
         broker.connect(FAN, PASSWORD, tls=other)
+    # What the README tells people to look for.
+    wait_until(lambda: "alert unknown ca" in broker.log(), within_s=10, what="a line in the log")
 
 
 def test_no_clear_text_is_taken_on_the_encrypted_port(broker: Mosquitto) -> None:
