@@ -75,6 +75,7 @@ def setup() -> None:
             ),
             passwords_of(store, Account.INFLUXDB),
             settings.schema_dir,
+            settings.retention_days,
         )
     except (InfluxDBError, OSError, ValueError) as error:
         structlog.get_logger().error("setup failed", error=str(error))

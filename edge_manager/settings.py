@@ -20,7 +20,9 @@ def secrets_dir() -> str | None:
 
 
 class _InfluxDBSettings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="FANWATCH_", use_attribute_docstrings=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="FANWATCH_", use_attribute_docstrings=True, extra="ignore", env_ignore_empty=True
+    )
 
     influxdb_url: HttpUrl = HttpUrl("http://127.0.0.1:8086")
     """Where InfluxDB answers HTTP. A wrong one: setup gives up after the wait and says so."""
@@ -43,6 +45,9 @@ class SetupSettings(_InfluxDBSettings):
 
     bind: str = "127.0.0.1"
     """The address that the broker's port is published on; its certificate is for this one too."""
+
+    retention_days: int | None = Field(default=None, ge=2, le=364)
+    """Days that single readings are kept. None leaves InfluxDB's policy as it stands, at first 30 days."""
 
     influxdb_wait_s: float = Field(default=120, gt=0)
     """Seconds to wait for InfluxDB before giving up with an error."""

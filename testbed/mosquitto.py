@@ -80,6 +80,7 @@ class Mosquitto(ServerProcess):
             "FANWATCH_BROKER_DATA": str(self.folder / "data"),
             "FANWATCH_BROKER_PID": str(self.pid),
             "FANWATCH_BROKER_PORT": str(self.port),
+            "FANWATCH_RELOADED_FILE": str(self.folder / "reloaded"),
             "FANWATCH_SECRETS_DIR": str(self.site.secrets_of("mosquitto")),
             "PATH": f"{SERVERS / 'bin'}:{os.environ['PATH']}",
         }

@@ -180,5 +180,6 @@ def _rotate_file(site: _Site, name: str) -> Rotated:
             lambda user, password: InfluxDB(str(site.settings.influxdb_url), user, password, wait_s=10),
             passwords_of(site.store, Account.INFLUXDB),
             site.settings.schema_dir,
+            site.settings.retention_days,
         )
     return Rotated(None, credential.reader.name)

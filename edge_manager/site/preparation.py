@@ -117,7 +117,10 @@ def prepare_broker(
 
 
 def prepare_influxdb(
-    connect: Callable[[str, str], InfluxDB], passwords: dict[str, str], schema_dir: Path
+    connect: Callable[[str, str], InfluxDB],
+    passwords: dict[str, str],
+    schema_dir: Path,
+    retention_days: int | None = None,
 ) -> None:
     """Makes the users, the database, its retention policies and continuous queries, as the schema files say.
 
@@ -125,6 +128,7 @@ def prepare_influxdb(
         connect: Makes a connection from a user and a password.
         passwords: Of InfluxDB's users.
         schema_dir: influxdb/schema.
+        retention_days: How long raw keeps readings; None leaves what stands, at first the schema's 30 days.
 
     Raises:
         InfluxDBError: InfluxDB is not there, or its admin has another password than ours.
@@ -147,6 +151,8 @@ def prepare_influxdb(
         ) from error
     for statement in schema:
         _execute(admin, statement, unless=_POLICY_STANDS)
+    if retention_days is not None:
+        admin.execute(f'ALTER RETENTION POLICY "raw" ON "fan" DURATION {retention_days:d}d')
     for statement in make_others:
         if not _execute(admin, fill_in(statement, values), unless=_USER_STANDS):
             user = statement.split('"')[1]

@@ -218,6 +218,35 @@ def test_telegraf_sees_the_brokers_volume_where_its_configuration_looks_and_cann
     assert f"mosquitto-data:{place}:ro" in SERVICES["telegraf"]["volumes"]
 
 
+def test_the_fans_of_the_demonstration_can_be_left_out_by_a_variable() -> None:
+    assert SERVICES["simulator"]["scale"] == "${FANWATCH_SIMULATORS:-1}"
+    assert [name for name, service in SERVICES.items() if "scale" in service] == ["simulator"]
+
+
+def test_one_variable_says_how_long_readings_are_kept_to_all_who_must_agree() -> None:
+    """InfluxDB's policy, what the predictor and Telegraf still take, and what the backfill computes again."""
+    said = {
+        (name, variable): value
+        for name, service in SERVICES.items()
+        for variable, value in service.get("environment", {}).items()
+        if "FANWATCH_RETENTION_DAYS" in str(value)
+    }
+    assert said == {
+        ("setup", "FANWATCH_RETENTION_DAYS"): "${FANWATCH_RETENTION_DAYS:-}",
+        ("predictor", "FANWATCH_RETENTION_DAYS"): "${FANWATCH_RETENTION_DAYS:-30}",
+        ("telegraf", "FANWATCH_RETENTION_DAYS"): "${FANWATCH_RETENTION_DAYS:-30}",
+        ("history", "FANWATCH_BACKFILL_DAYS"): "${FANWATCH_RETENTION_DAYS:-30}",
+    }
+    assert "${FANWATCH_RETENTION_DAYS:-30}" in (ROOT / "telegraf" / "telegraf.conf").read_text()
+
+
+def test_a_folder_for_data_takes_every_volume() -> None:
+    bound = yaml.safe_load((ROOT / "docker-compose.data-dir.yml").read_text())["volumes"]
+    assert set(bound) == set(_file()["volumes"])
+    for name, volume in bound.items():
+        assert volume["driver_opts"]["device"].endswith(f"}}/{name}")
+
+
 def test_a_scaled_service_has_no_name_of_its_own() -> None:
     assert not any("container_name" in service for service in SERVICES.values())
 

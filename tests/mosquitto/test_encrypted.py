@@ -58,6 +58,8 @@ def test_a_fan_of_another_site_does_not_give_the_broker_its_password(broker: Mos
     other = ssl.create_default_context(cadata=make_authority(datetime.now(UTC)).certificate)
     with pytest.raises(ssl.SSLCertVerificationError):
         broker.connect(FAN, PASSWORD, tls=other)
+    # What the README tells people to look for.
+    wait_until(lambda: "alert unknown ca" in broker.log(), within_s=10, what="a line in the log")
 
 
 def test_no_clear_text_is_taken_on_the_encrypted_port(broker: Mosquitto) -> None:
@@ -228,3 +230,37 @@ def test_nothing_waits_for_a_client_whose_right_to_read_was_taken(new_site: Call
         with broker.connect("telegraf", client_id="t", clean_start=False, session_expiry_s=3600) as session:
             session.settle()
             assert session.messages.empty()
+
+
+def test_what_setup_has_written_is_taken_by_the_next_health_check(new_site: Callable[[], Site]) -> None:
+    with Mosquitto(new_site()) as broker:
+        assert broker.check_health()
+        before = certificate_of(broker)
+        prepare_certificates(broker.site.store, server_names(["fans.example"]), datetime.now(UTC))
+        assert broker.check_health()
+        wait_until(lambda: certificate_of(broker) != before, within_s=10, what="the renewed certificate")
+
+
+def test_a_health_check_reloads_once_for_each_change(new_site: Callable[[], Site]) -> None:
+    """A reload asks every device's password again, which takes the broker a millisecond each."""
+    changed = with_line(CONFIGURATION, "log_type notice", "log_type notice\nlog_type information")
+    with Mosquitto(new_site(), changed) as broker:
+
+        def reloads() -> int:
+            # The check's own sign-in comes behind the reload.
+            assert broker.check_health()
+            return broker.log(last=1_000_000).count("Reloading config")
+
+        assert [reloads(), reloads(), reloads()] == [1, 1, 1]
+        broker.site.add_fan("fan-7", PASSWORD)
+        assert [reloads(), reloads()] == [2, 2]
+
+
+def test_without_a_health_check_or_a_signal_what_was_written_is_not_read(
+    new_site: Callable[[], Site],
+) -> None:
+    site = new_site()
+    site.add_fan(FAN, PASSWORD)
+    with Mosquitto(site) as broker:
+        site.remove_fan(FAN)
+        broker.connect(FAN, PASSWORD).close()
