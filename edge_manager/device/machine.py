@@ -112,7 +112,9 @@ def judge_clock(synchronised: bool | None) -> Finding:
     if synchronised is None:
         return Finding("clock", State.WARNING, "cannot be asked here", "see that something like chrony runs")
     # No more than a warning: the kernel of a virtual machine does not know that its host keeps the clock.
-    advice = "minutes behind, it refuses readings of fans with a right clock: start chrony or systemd-timesyncd"
+    advice = (
+        "minutes behind, it refuses readings of fans with a right clock: start chrony or systemd-timesyncd"
+    )
     return Finding("clock", State.WARNING, "nobody in this machine keeps it right", advice)
 
 
