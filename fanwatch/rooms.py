@@ -44,6 +44,15 @@ COMMANDS: dict[str, RoomCommand] = {
     "evaluate drift": RoomCommand(
         "evaluation.drift_command", "evaluation", "Judge how soon and how rightly drift is told."
     ),
+    "backup": RoomCommand(
+        "edge_manager.backup.command", "edge-manager", "Write this site into one file, while it runs."
+    ),
+    "backup keygen": RoomCommand(
+        "edge_manager.backup.command", "edge-manager", "Make the keys that backups are encrypted for."
+    ),
+    "restore": RoomCommand(
+        "edge_manager.backup.command", "edge-manager", "Bring a site back on an empty machine."
+    ),
     "model add": RoomCommand(
         "edge_manager.models.command", "edge-manager", "Copy a bundle onto this device."
     ),
