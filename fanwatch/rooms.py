@@ -44,6 +44,12 @@ COMMANDS: dict[str, RoomCommand] = {
     "evaluate drift": RoomCommand(
         "evaluation.drift_command", "evaluation", "Judge how soon and how rightly drift is told."
     ),
+    "status": RoomCommand(
+        "edge_manager.device_health.command", "edge-manager", "Say how this device and its fans do."
+    ),
+    "doctor": RoomCommand(
+        "edge_manager.device_health.command", "edge-manager", "Say what is wrong here, and what to do."
+    ),
     "backup": RoomCommand(
         "edge_manager.backup.command", "edge-manager", "Write this site into one file, while it runs."
     ),

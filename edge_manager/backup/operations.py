@@ -86,9 +86,8 @@ def back_up(
     growing.unlink(missing_ok=True)
     try:
         with os.fdopen(os.open(growing, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            with sealed(file, lock) as stream:
-                with ArchiveWriter(stream, about) as archive:
-                    manifest = _write(stack, archive, say)
+            with sealed(file, lock) as stream, ArchiveWriter(stream, about) as archive:
+                manifest = _write(stack, archive, say)
             file.flush()
             os.fsync(file.fileno())
         os.link(growing, out)  # and not a rename, which would replace what somebody made meanwhile

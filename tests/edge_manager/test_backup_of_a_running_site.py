@@ -157,8 +157,8 @@ def test_every_reading_acknowledged_before_the_backup_is_in_it_with_its_verdict(
 
 def test_the_alarm_that_stood_stands_again_under_its_number(restored: KeptSite, before: Before) -> None:
     with requests.get(f"{restored.monitor.url}/api/alarms", timeout=5) as answer:
-        alarms = {alarm["deviceID"]: alarm for alarm in answer.json()["alarms"]}
-    assert alarms[before.broken]["alarmID"] == before.alarm_id
+        alarms = {alarm["device"]: alarm for alarm in answer.json()["alarms"]}
+    assert alarms[before.broken]["id"] == before.alarm_id
 
 
 def test_people_and_the_operator_sign_in_with_their_passwords_and_nobody_with_another(
