@@ -58,8 +58,6 @@ READERS = {
     "$SYS/broker/uptime": {"telegraf", "probe"},
     "$SYS/broker/store/messages/count": {"telegraf", "probe"},
     "$SYS/broker/publish/messages/dropped": {"telegraf", "probe"},
-    "$SYS/broker/store/messages/count": {"telegraf", "probe"},
-    "$SYS/broker/publish/messages/dropped": {"telegraf", "probe"},
     "$SYS/broker/version": {"telegraf"},
 }
 
