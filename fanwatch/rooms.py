@@ -59,6 +59,9 @@ COMMANDS: dict[str, RoomCommand] = {
     "restore": RoomCommand(
         "edge_manager.backup.command", "edge-manager", "Bring a site back on an empty machine."
     ),
+    "upgrade": RoomCommand(
+        "edge_manager.backup.command", "edge-manager", "Start newer images, with a way back."
+    ),
     "model add": RoomCommand(
         "edge_manager.models.command", "edge-manager", "Copy a bundle onto this device."
     ),

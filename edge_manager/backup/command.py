@@ -1,4 +1,4 @@
-"""``fanwatch backup``, ``fanwatch backup keygen`` and ``fanwatch restore``: a site in one file, and back."""
+"""``fanwatch backup``, ``backup keygen``, ``restore`` and ``upgrade``: a site in one file, and back."""
 
 import json
 import os
@@ -14,6 +14,8 @@ from edge_manager.backup.encryption import LockError, Passphrase, Recipients, ne
 from edge_manager.backup.operations import BackupError, Opener, back_up, check
 from edge_manager.backup.operations import restore as bring_back
 from edge_manager.backup.site_stack import ComposeStack
+from edge_manager.backup.upgrade import UpgradeError
+from edge_manager.backup.upgrade_run import Upgrade
 from edge_manager.device_health.compose import Compose, ComposeError
 
 app = typer.Typer(
@@ -33,7 +35,7 @@ PassphraseFile = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON object, for programs.")]
 _HERE = Path()
-_MISTAKES = (ArchiveError, LockError, BackupError, ComposeError, OSError, tarfile.TarError)
+_MISTAKES = (ArchiveError, LockError, BackupError, ComposeError, UpgradeError, OSError, tarfile.TarError)
 
 
 @app.command(
@@ -57,13 +59,7 @@ def backup(
 ) -> None:
     """Write everything that this site needs into one file, while it runs."""
     try:
-        if key is not None and passphrase_file is not None:
-            raise LockError("expected --key or --passphrase-file, not both")
-        lock: Recipients | Passphrase | None = None
-        if key is not None:
-            lock = Recipients(key)
-        elif passphrase_file is not None:
-            lock = read_passphrase(passphrase_file)
+        lock = _lock(key, passphrase_file)
         manifest = back_up(
             ComposeStack(Compose(directory.resolve())),
             out,
@@ -141,6 +137,58 @@ def restore(
     _tell(file, manifest, as_json)
     if not only_check:
         typer.echo("The site is back, and stopped. Start it: docker compose up --detach", err=True)
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  fanwatch upgrade --backup-out before.backup --key site.pub               what the files here say now
+  fanwatch upgrade --backup-out before.backup --key site.pub --to v0.2.0   that version of the clone
+  fanwatch upgrade --back                                                  what ran before the last upgrade"""
+)
+def upgrade(
+    backup_out: Annotated[
+        Path | None, typer.Option(help="The new file for the backup that is made before.")
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="Public keys of the backup, as for `fanwatch backup`.")
+    ] = None,
+    passphrase_file: PassphraseFile = None,
+    to: Annotated[str | None, typer.Option(help="Tag or revision of the clone to check out.")] = None,
+    back: Annotated[
+        bool, typer.Option("--back", help="Go back to what ran before the last upgrade.")
+    ] = False,
+    despite_findings: Annotated[
+        bool, typer.Option("--despite-findings", help="Begin though doctor finds errors.")
+    ] = False,
+    directory: Directory = _HERE,
+) -> None:
+    """Start newer images, checked before and taken back by itself when they do not do what the old ones did."""
+    work = Upgrade(
+        Compose(directory.resolve()), lambda: datetime.now(UTC), lambda line: typer.echo(line, err=True)
+    )
+    try:
+        if back:
+            noted = work.back()
+            typer.echo(f"What ran at {noted.at} runs again. The data of then is in {noted.backup}")
+            return
+        if backup_out is None:
+            raise UpgradeError("expected --backup-out FILE, for the backup that is made before (or --back)")
+        changed = work.upgrade(
+            backup_out, _lock(key, passphrase_file), to=to, despite_findings=despite_findings
+        )
+    except _MISTAKES as error:
+        _fail(error)
+    typer.echo(f"Upgraded: {', '.join(changed) or 'every image was the newest already'}")
+    typer.echo("fanwatch upgrade --back goes back", err=True)
+
+
+def _lock(key: Path | None, passphrase_file: Path | None) -> Recipients | Passphrase | None:
+    if key is not None and passphrase_file is not None:
+        raise LockError("expected --key or --passphrase-file, not both")
+    if key is not None:
+        return Recipients(key)
+    return read_passphrase(passphrase_file) if passphrase_file is not None else None
 
 
 def _tell(file: Path, manifest: Manifest, as_json: bool) -> None:

@@ -229,6 +229,9 @@ def _one_time_key(file: Path, content: IO[bytes], passphrase: Passphrase | None)
     try:
         return pyrage.x25519.Identity.from_str(pyrage.passphrase.decrypt(armor, passphrase.reveal()).decode())
     except (pyrage.DecryptError, pyrage.IdentityError, ValueError) as error:
+        if "work" in str(error).lower():
+            # The library measures the machine, and refuses what would take it many times as long as it took the writer.
+            raise LockError(f"{file}: this machine is too slow for its passphrase: {error}") from error
         raise LockError(f"{file}: does not open: another passphrase, or a damaged file") from error
 
 
