@@ -221,7 +221,9 @@ def _bring_back(
 @contextmanager
 def _sender(command: list[str], what: str) -> Iterator[IO[bytes]]:
     """What a command writes, which has to end well."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # noqa: S603 - a list
+    with subprocess.Popen(  # noqa: S603 - a list
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         said = _Said(process)
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for
         try:
@@ -292,7 +294,9 @@ class _Said:
 
 
 def _run(command: list[str], what: str) -> str:
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a list
+    ended = subprocess.run(  # noqa: S603 - a list
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
     if ended.returncode:
         raise BackupError(f"{what} failed: {(ended.stderr.strip().splitlines() or ['it said nothing'])[-1]}")
     return ended.stdout

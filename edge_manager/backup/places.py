@@ -28,7 +28,7 @@ FIRST = "mosquitto"
 """Copied before all else: a reading that was acknowledged before the backup is in the broker's queue here, or was given
 to Telegraf before, and then it is in InfluxDB's part, which is made last."""
 NOT_COPIED = ("influxdb",)
-"""Only emptied: a running InfluxDB is asked for its backup."""
+"""Only emptied, and given back to its owner: a running InfluxDB is asked for its backup."""
 _SCRATCH = ".fanwatch-snapshot"
 _TEMPORARY = (".new-", ".adding-", ".deployment-", _SCRATCH)
 _JOURNALS = ("-wal", "-shm", "-journal")
@@ -69,10 +69,10 @@ def collect(root: Path, out: IO[bytes], say: Callable[[str], None] = lambda _: N
     Raises:
         PlaceError: A database cannot be copied, or there is no room for its copy.
     """
-    names = [name for name in _places(root) if name not in NOT_COPIED]
+    names = _places(root)
     with tarfile.open(mode="w|", fileobj=out, format=tarfile.PAX_FORMAT) as archive:
         for name in sorted(names, key=lambda each: (each != FIRST, each)):
-            for path in _tree(root / name, say):
+            for path in [root / name] if name in NOT_COPIED else _tree(root / name, say):
                 _add(archive, path, str(path.relative_to(root)), say)
 
 

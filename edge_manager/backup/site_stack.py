@@ -4,9 +4,12 @@ import platform
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from edge_manager.device_health.compose import Compose
+from edge_manager.device_health.compose import Compose, ComposeError, run
 
 __all__ = ["DATABASE_BACKUP", "DATABASE_RESTORE", "ComposeStack", "SiteStack"]
+
+_SERVICE = "archive"
+"""In docker-compose.yml."""
 
 DATABASE_BACKUP = r"""
 set -eu
@@ -99,8 +102,16 @@ class ComposeStack(SiteStack):
         return found
 
     def places(self, verb: str) -> list[str]:
-        """A container that has the volumes, and no network."""
-        return self._compose.command("run", "--rm", "--no-deps", "-T", "archive", verb)
+        """A container that has the volumes and no network; its image is made before, as building writes to stdout."""
+        self._need_image()
+        return self._compose.command("run", "--rm", "--no-deps", "-T", _SERVICE, verb)
+
+    def _need_image(self) -> None:
+        [name] = self._compose.run("config", "--images", _SERVICE).split()
+        try:
+            run(["docker", "image", "inspect", name], self._compose.folder, 60)
+        except ComposeError:
+            self._compose.run("build", "--quiet", _SERVICE, timeout_s=3600)
 
     def database(self, script: str) -> list[str]:
         """In InfluxDB's own container: its backup service listens there alone."""

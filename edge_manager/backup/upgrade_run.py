@@ -19,6 +19,8 @@ from edge_manager.device_health.findings import find
 __all__ = ["Upgrade"]
 
 _BUILD_S = 3600.0
+_TOOLS = ("archive", "model")
+"""Images of commands, which have no container now and belong to the version all the same."""
 _HEALTHY_S = 300
 _FRESH_VERDICT_BEFORE_S = 60.0
 
@@ -162,7 +164,7 @@ class Upgrade:
 
     def _fetch(self, services: list[str]) -> None:
         self._say("building and pulling the new images; the old ones run on meanwhile")
-        self._compose.run("build", "--quiet", *services, timeout_s=_BUILD_S)
+        self._compose.run("build", "--quiet", *services, *_TOOLS, timeout_s=_BUILD_S)
         # Versions are pinned: one that is here is the one.
         self._compose.run(
             "pull", "--quiet", "--policy", "missing", "--ignore-buildable", *services, timeout_s=_BUILD_S

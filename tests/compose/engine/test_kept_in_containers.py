@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ MACHINE = {"clock_unsynchronised", "disk_fills"}
 """What the machine of the tests may be guilty of."""
 
 
-def fanwatch(*arguments: str) -> subprocess.CompletedProcess[str]:
+def fanwatch(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "fanwatch.cli", *arguments],
+        [sys.executable, "-m", "fanwatch.cli", *arguments, "--directory", str(folder)],
         cwd=ROOT,
         env=os.environ | {"COMPOSE_PROJECT_NAME": PROJECT, "FANWATCH_BIND": BIND},
         capture_output=True,
@@ -133,3 +134,84 @@ def test_a_restore_over_a_running_site_is_refused_in_one_sentence(stack: Stack, 
     assert "--overwrite-existing-data" in answer.stderr
     assert "Traceback" not in answer.stderr
     assert stack.containers()["monitor"]["State"]["Running"]
+
+
+@pytest.fixture(scope="module")
+def clone(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The stack runs out of a clone of its own, with a good and a bad version to come."""
+    folder = tmp_path_factory.mktemp("clone") / "fanwatch"
+    git(ROOT, "clone", "--quiet", "--no-hardlinks", str(ROOT), str(folder))
+    git(folder, "config", "user.email", "test@fanwatch.example")
+    git(folder, "config", "user.name", "test")
+    git(folder, "tag", "first")
+    for tag, line in (
+        ("good", "# A newer version.\n"),
+        ("bad", "raise SystemExit('this version is broken')\n"),
+    ):
+        git(folder, "checkout", "--quiet", "first")
+        main = folder / "monitor" / "__main__.py"
+        main.write_text(line + main.read_text() if tag == "bad" else main.read_text() + line)
+        git(folder, "commit", "--quiet", "--all", "--message", tag)
+        git(folder, "tag", tag)
+    git(folder, "checkout", "--quiet", "first")
+    compose(folder, "up", "--detach", "--build", "--wait", "--wait-timeout", "300", *stack.services)
+    yield folder
+    stack.up()
+
+
+def git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(
+        ["git", *arguments], cwd=folder, check=True, capture_output=True, text=True, timeout=120
+    ).stdout.strip()
+
+
+def compose(folder: Path, *arguments: str) -> None:
+    environment = os.environ | {"COMPOSE_PROJECT_NAME": PROJECT, "FANWATCH_BIND": BIND}
+    subprocess.run(
+        ["docker", "compose", *arguments],
+        cwd=folder,
+        env=environment,
+        check=True,
+        capture_output=True,
+        timeout=1200,
+    )
+
+
+def wait_upgradable(folder: Path) -> None:
+    def well() -> bool:
+        body = json.loads(fanwatch("doctor", "--json", folder=folder).stdout)
+        return not any(each["severity"] == "error" for each in body["findings"])
+
+    wait_until(well, within_s=120, what="a stack without an error")
+
+
+@pytest.mark.timeout(1800)
+def test_a_version_that_does_not_start_is_taken_back_by_itself_with_its_files(
+    stack: Stack, clone: Path
+) -> None:
+    wait_upgradable(clone)
+    before, first = stack.containers()["monitor"]["Image"], git(clone, "rev-parse", "HEAD")
+    out = clone.parent / "before-bad.backup"
+    answer = fanwatch("upgrade", "--to", "bad", "--backup-out", str(out), folder=clone)
+    assert answer.returncode == 1
+    assert "the upgrade failed and was taken back" in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert out.exists()
+    assert git(clone, "rev-parse", "HEAD") == first
+    assert stack.containers()["monitor"]["Image"] == before
+    wait_upgradable(clone)
+
+
+@pytest.mark.timeout(1800)
+def test_a_good_version_is_taken_up_and_can_be_gone_back_from(stack: Stack, clone: Path) -> None:
+    wait_upgradable(clone)
+    before = stack.containers()["monitor"]["Image"]
+    out = clone.parent / "before-good.backup"
+    answer = fanwatch("upgrade", "--to", "good", "--backup-out", str(out), folder=clone)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.strip() == "Upgraded: monitor"
+    assert stack.containers()["monitor"]["Image"] != before
+    answer = fanwatch("upgrade", "--back", folder=clone)
+    assert answer.returncode == 0, answer.stderr
+    assert stack.containers()["monitor"]["Image"] == before
+    assert git(clone, "describe", "--tags", "--exact-match") == "first"
