@@ -71,6 +71,11 @@ test-compose: .venv/.synced servers ## the real docker-compose.yml on a Docker e
 	$(call say,docker-compose.yml on a Docker engine)
 	@tests/compose/run.sh
 
+.PHONY: test-training-image
+test-training-image: .venv/.synced ## the pipeline in its own image, on a Docker engine: 2 GB, several minutes
+	$(call say,the pipeline in its own image on a Docker engine)
+	@TESTS=tests/compose/training_image tests/compose/run.sh
+
 .PHONY: bench
 bench: .venv/.synced servers ## speed, beside what could be used instead, a quarter of an hour: make bench [ARGS="--rate 150"]
 	@.venv/bin/fanwatch bench $(ARGS)

@@ -44,6 +44,11 @@ class Deployment(BaseModel):
             raise ValueError(f"version {self.champion} is champion and cannot be challenger or previous too")
         return self
 
+    @classmethod
+    def first(cls, model: str, version: str, *, at: datetime, why: str) -> Self:
+        """The deployment of a model that had none."""
+        return cls(model=model, champion=version, since=format_timestamp(at), why=why[:500])
+
     def promoted(self, version: str, *, at: datetime, why: str) -> Self:
         """Another version becomes the champion, whatever it was before."""
         if version == self.champion:

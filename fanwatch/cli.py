@@ -5,7 +5,12 @@ from itertools import pairwise
 
 from fanwatch.rooms import COMMANDS
 
-OUR_PACKAGES = {room.module.partition(".")[0] for room in COMMANDS.values()} | {"contract", "fanwatch"}
+OUR_PACKAGES = {room.module.partition(".")[0] for room in COMMANDS.values()} | {
+    "contract",
+    "fanwatch",
+    "model_folder",
+    "mqtt_session",
+}
 
 
 def missing_extra(called: str | None, package: str) -> str:

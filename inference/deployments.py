@@ -1,22 +1,14 @@
 """The versions of one model on disk, and which of them are in use (contract/deployment.py says how they lie there)."""
 
-import fcntl
-import os
-import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from contract.deployment import DEPLOYMENT_FILE, Deployment
 from inference.bundle import Bundle, read_bundle
 from inference.errors import ModelUnusable
 from inference.signature import Signers
-
-_LOCK_FILE = ".deployment.lock"
-_MAX_BYTES = 64 * 1024
+from model_folder.folder import ModelFolder, ModelFolderError
 
 Stamp = tuple[int, int]
 """Tells one deployment.json from the next: its inode and its time of change in ns."""
@@ -53,22 +45,10 @@ class ModelStore:
         Raises:
             ModelUnusable: The file cannot be read, or is none of this model.
         """
-        path = self.folder / DEPLOYMENT_FILE
         try:
-            content = path.read_bytes()[:_MAX_BYTES]
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise ModelUnusable(f"{path}: cannot be read: {error.strerror}") from error
-        try:
-            deployment = Deployment.model_validate_json(content)
-        except ValidationError as error:
-            raise ModelUnusable(
-                f"{path}: does not say which version to serve: {error.errors()[0]['msg']}"
-            ) from error
-        if deployment.model != self.name:
-            raise ModelUnusable(f"{path}: is of model {deployment.model!r}, expected {self.name!r}")
-        return deployment
+            return ModelFolder(self.folder, self.name).deployment()
+        except ModelFolderError as error:
+            raise ModelUnusable(str(error)) from error
 
     def bundle(self, version: str | None) -> Bundle:
         """The bundle of a version, verified; of the folder itself for None.
@@ -109,9 +89,8 @@ class ModelStore:
             OSError: The folder cannot be written.
             contract.deployment.NotDeployed: From ``change``.
         """
-        lock = os.open(self.folder / _LOCK_FILE, os.O_CREAT | os.O_RDWR, 0o644)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        folder = ModelFolder(self.folder, self.name)
+        with folder.locked():
             before = self.deployment()
             if before is None:
                 raise ModelUnusable(
@@ -119,22 +98,5 @@ class ModelStore:
                 )
             after = change(before)
             if after != before:
-                _replace(self.folder / DEPLOYMENT_FILE, after)
+                folder.replace(after)
             return after
-        finally:
-            os.close(lock)
-
-
-def _replace(path: Path, deployment: Deployment) -> None:
-    descriptor, fresh = tempfile.mkstemp(prefix=".deployment-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(deployment.model_dump_json(indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(fresh).chmod(0o644)
-        Path(fresh).replace(path)
-    except BaseException:
-        with suppress(OSError):
-            Path(fresh).unlink()
-        raise

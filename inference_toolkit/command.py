@@ -7,9 +7,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from contract.topics import Topics
 
 # What these commands use is loaded by each of them: the runtimes and scikit-learn take seconds.
 
@@ -106,9 +109,10 @@ def try_model(
 Examples:
   fanwatch toolkit serve pump
   fanwatch toolkit serve pump --mqtt 127.0.0.1:1883        pump/messages in, pump/anomaly out
+  fanwatch toolkit serve pump --mqtt 127.0.0.1:1883 --in-topic hall/2/pumps --out-topic hall/2/verdicts
   fanwatch toolkit serve pump --mqtt broker:1883 --username predictor --secrets /run/fanwatch"""
 )
-def serve(
+def serve(  # noqa: PLR0913, PLR0917 - each is an option of the command
     source: Source,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Of the HTTP API, on this machine; 0 takes any.")
@@ -120,6 +124,10 @@ def serve(
         str | None,
         typer.Option(help="ROOT/messages is read and ROOT/anomaly written; the model's name unless given."),
     ] = None,
+    in_topic: Annotated[
+        str | None, typer.Option(help="Read this topic, and the level below it, in place of ROOT/messages.")
+    ] = None,
+    out_topic: Annotated[str | None, typer.Option(help="Write to this one in place of ROOT/anomaly.")] = None,
     username: Annotated[str | None, typer.Option(help="User at the broker; anonymous unless given.")] = None,
     secrets: Annotated[
         Path | None, typer.Option(help="Folder whose file fanwatch_mqtt_password is that user's password.")
@@ -137,18 +145,19 @@ def serve(
             stop = stack.enter_context(_asked_to_stop())
             model = stack.enter_context(packed(source, trust=allow_pickle))
             name = model.manifest.name
+            topics = _topics(topic_root or name, in_topic, out_topic)
             service = stack.enter_context(scoring(model, port=port, told=_tell_trouble))
             typer.echo(f"{model.manifest.model_id}: POST {service.url}/v2/models/{name}/infer")
             running = [service]
             if broker is not None:
-                root = topic_root or name
-                settings = {"TOPIC_ROOT": root, "CLIENT_ID": f"toolkit-{name}"}
+                settings = {"TOPIC_ROOT": topics.root, "CLIENT_ID": f"toolkit-{name}"}
+                settings |= {"IN_TOPIC": topics.messages, "OUT_TOPIC": topics.anomalies}
                 settings |= {} if username is None else {"MQTT_USERNAME": username}
                 settings |= {} if secrets is None else {"SECRETS_DIR": str(secrets.resolve())}
                 running.append(
                     stack.enter_context(predicting(service, name, broker, settings, _tell_trouble))
                 )
-                typer.echo(f"{root}/messages[/DEVICE] in, {root}/anomaly[/DEVICE] out, at {mqtt}")
+                typer.echo(f"{topics.messages}[/DEVICE] in, {topics.anomalies}[/DEVICE] out, at {mqtt}")
             sys.stdout.flush()
             wait_for(stop, running)
     except (ToolkitError, OSError) as error:
@@ -278,6 +287,15 @@ def _broker(text: str) -> tuple[str, int]:
     if not host or not (port or str(_BROKER_PORT)).isdecimal():
         _fail(ValueError(f"--mqtt {text}: expected HOST or HOST:PORT"))
     return host, int(port or _BROKER_PORT)
+
+
+def _topics(root: str, readings: str | None, verdicts: str | None) -> "Topics":
+    from contract.topics import Topics  # noqa: PLC0415
+
+    try:
+        return Topics(root, readings, verdicts)
+    except ValueError as error:
+        _fail(error)
 
 
 def _tell_trouble(entry: Mapping[str, Any]) -> None:

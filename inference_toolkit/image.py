@@ -19,7 +19,7 @@ SOURCES = Path(__file__).parents[1]
 """The clone of Fanwatch that this runs from."""
 
 _RECIPE = ("pyproject.toml", "uv.lock")
-_PACKAGES = ("contract", "inference")
+_PACKAGES = ("contract", "inference", "model_folder")
 _KEY = "model-signing.pub"
 _LITERT = ".tflite"
 _EXTRAS = {".onnx": "onnx", ".keras": "tensorflow"}

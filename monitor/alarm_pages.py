@@ -11,7 +11,6 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template, request
 from markupsafe import Markup
-from pydantic import ValidationError
 
 from monitor.alarm_wire import (
     CloseOrder,
@@ -21,16 +20,15 @@ from monitor.alarm_wire import (
     audit_row,
     past_alarm_body,
 )
-from monitor.alarms.board import NoSuchAlarm
-from monitor.alarms.database import StoreError
 from monitor.alarms.desk import ActiveAlarm, AlarmDesk
 from monitor.alarms.history import Outcome
-from monitor.alarms.lifecycle import NotPossible
 from monitor.alarms.quality import STALE_AFTER
 from monitor.clock import Clock
 from monitor.findings import FindingKind
 from monitor.login.gate import Gate, Refusal
+from monitor.orders import carry_out
 from monitor.prognosis import DiagnosisSource, prognosis_body, time_left_body
+from monitor.silences import WAY
 
 _HISTORY = 200
 _AUDIT = 300
@@ -95,7 +93,7 @@ def alarm_pages(
         device = request.args.get("device", "")
         past = [past_alarm_body(each) for each in desk.history(device or None, _HISTORY)]
         return render_template(
-            "history.html", past=past, device=device, most=_HISTORY, outcomes=list(Outcome)
+            "history.html", past=past, device=device, way=WAY, most=_HISTORY, outcomes=list(Outcome)
         )
 
     @pages.get("/quality")
@@ -174,22 +172,6 @@ def alarm_pages(
         return order(step)
 
     def order(step: Callable[[str], None]) -> Answer:
-        """Let who is signed in do it; what comes of it is seen in the next answer to GET /api/alarms."""
-        refusal = gate.may_change()
-        if refusal is not None:
-            return refusal
-        try:
-            step(gate.who() or "")
-        except ValidationError as error:
-            detail: Any = error.errors(include_url=False, include_context=False)[0]
-            where = ".".join(str(part) for part in detail["loc"]) or "body"
-            return gate.refuse(400, f"{where}: {detail['msg']}"[:300])
-        except (NotPossible, NoSuchAlarm) as error:
-            return gate.refuse(409, f"{error}"[:300])
-        except ValueError as error:
-            return gate.refuse(400, f"{error}"[:300])
-        except StoreError as error:
-            return gate.refuse(503, f"{error}"[:300])
-        return jsonify(done=True)
+        return carry_out(gate, step)
 
     return pages

@@ -13,6 +13,7 @@ import json
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -24,6 +25,7 @@ from monitor.alarms.desk import AlarmDesk, ModeChange
 from monitor.clock import Clock, HeldClock
 from monitor.condition import Condition, condition_of, is_planned_stop
 from monitor.diagnosis.core import Diagnosis
+from monitor.diagnosis.device import DeviceDiagnosis, Status
 from monitor.diagnosis.knowledge import Knowledge
 from monitor.diagnosis.time_left import TimeLeft
 from monitor.explainer import Explainer
@@ -57,8 +59,8 @@ class Inbox(Protocol):
     def take(self, most: int, timeout_s: float) -> list[Arrived]:
         """Wait for messages."""
 
-    def acknowledge(self, arrived: Arrived) -> None:
-        """A message is safe."""
+    def acknowledge(self, arrived: Sequence[Arrived]) -> None:
+        """Messages are safe."""
 
 
 class ConditionBoard(Protocol):
@@ -114,6 +116,9 @@ class ConditionWatch:
         """Machines that stand still, as the desk was told."""
         self._maintenance: tuple[bool, ...] = ()
         """Which windows of the plant's file are open."""
+        self._planned: frozenset[str] = frozenset()
+        """Devices whose maintenance somebody has planned on a page goes on. The alarms are kept from view by the desk;
+        the diagnosis goes on as ever, so that what it was told can be told again."""
         self._faults: dict[str, Finding] = {}
         """Machine faults as they were first told, while they last."""
         self._amended: deque[tuple[Finding, Finding]] = deque()
@@ -152,7 +157,7 @@ class ConditionWatch:
         now = self._clock.now()
         with self._lock:
             device = self._diagnosis.device(device_id)
-            status = None if device is None else device.status(now)
+            status = None if device is None else self._status(device, now)
         plant = self._knowledge.plant
         return Prognosis(status, plant.signals, self.time_left(device_id), plant.trend.confidence, now)
 
@@ -191,7 +196,8 @@ class ConditionWatch:
         with self._lock, self._desk.kept() as kept:
             told = resume(self._diagnosis, self._held, self._log, kept)
             now = self._clock.now()
-            statuses = {device.device_id: device.status(now) for device in self._diagnosis}
+            self._planned = self._now_planned()
+            statuses = {device.device_id: self._status(device, now) for device in self._diagnosis}
             self._stopped = {device_id for device_id, each in statuses.items() if is_planned_stop(each)}
         if self._board is not None:
             self._board.recall({device_id: condition_of(each) for device_id, each in statuses.items()})
@@ -215,8 +221,7 @@ class ConditionWatch:
             self._board.take_conditions(conditions)
         if not self._commit(findings, modes, step):
             return  # stopped while the disk takes nothing: nothing was acknowledged, the broker sends it again
-        for each in arrived:
-            self._inbox.acknowledge(each)
+        self._inbox.acknowledge(arrived)
         self._busy_since = None
         self._ask_why(findings)
 
@@ -237,11 +242,12 @@ class ConditionWatch:
 
     def _touched(self, arrived: Sequence[Arrived], findings: Sequence[Finding], now: float) -> set[str]:
         """Devices that may be in another condition now."""
+        planned, self._planned = self._planned, self._now_planned()
         windows = tuple(window.covers(now) for window in self._knowledge.plant.maintenance)
         if windows != self._maintenance:  # it begins and ends without a message
             self._maintenance = windows
             return {device.device_id for device in self._diagnosis}
-        touched = {finding.device_id for finding in findings}
+        touched = {finding.device_id for finding in findings} | (planned ^ self._planned)
         touched.update(each.content.device_id for each in arrived if each.content and each.content.device_id)
         return touched
 
@@ -253,7 +259,7 @@ class ConditionWatch:
             device = self._diagnosis.device(device_id)
             if device is None:
                 continue
-            status = device.status(now)
+            status = self._status(device, now)
             conditions[device_id] = condition_of(status)
             stopped = is_planned_stop(status)
             if stopped is not (device_id in self._stopped):
@@ -261,12 +267,23 @@ class ConditionWatch:
                 modes.append(ModeChange(device_id, stopped, datetime.fromtimestamp(now, UTC)))
         return modes, conditions
 
+    def _now_planned(self) -> frozenset[str]:
+        try:
+            return self._desk.in_maintenance()
+        except StoreError:  # the commit that follows says so
+            return self._planned
+
+    def _status(self, device: DeviceDiagnosis, now: float) -> Status:
+        status = device.status(now)
+        return replace(status, in_maintenance=True) if device.device_id in self._planned else status
+
     def _look_for_silences(self, now: float, arrived: Sequence[Arrived]) -> Sequence[Finding]:
         """Who is silent? What the diagnosis was told by that is written down, as every message is."""
         found = self._silences.look(
             self._inbox.listening_since,
             verdicts=any(isinstance(each.content, Verdict) for each in arrived),
             offline=self._inbox.offline,
+            excused=self._planned,
         )
         for finding in found:
             if finding.kind is not FindingKind.SILENCE:

@@ -120,18 +120,15 @@ class LossLedger:
         max_stretches: Most stretches without a gap that are kept; at least one for each bootID.
     """
 
-    __slots__ = ("_arrivals", "_boots", "_final", "_max_stretches")
+    __slots__ = ("_arrivals", "_boots", "_max_stretches", "_stretches", "missing")
 
     def __init__(self, max_stretches: int) -> None:
         self._max_stretches = max_stretches
         self._arrivals: Counter[Arrival] = Counter()
         self._boots: dict[str, _Boot] = {}  # the one heard of last is the last
-        self._final = 0
-
-    @property
-    def missing(self) -> int:
-        """Readings that are missing at present."""
-        return self._final + sum(boot.missing for boot in self._boots.values())
+        self._stretches = 0  # of all of them
+        self.missing = 0
+        """Readings that are missing at present, those of bootIDs that are forgotten included."""
 
     @property
     def losses(self) -> Losses:
@@ -140,10 +137,19 @@ class LossLedger:
 
     def take(self, number: Number | None) -> Arrival:
         """A reading came; None is one without a number."""
-        arrival = Arrival.UNNUMBERED if number is None else self._boot(number.boot_id).take(number.seq)
+        arrival = Arrival.UNNUMBERED if number is None else self._file(number)
         self._arrivals[arrival] += 1
-        if sum(len(boot) for boot in self._boots.values()) > self._max_stretches:
+        return arrival
+
+    def _file(self, number: Number) -> Arrival:
+        boot = self._boot(number.boot_id)
+        missing, stretches = boot.missing, len(boot)
+        arrival = boot.take(number.seq)
+        self.missing += boot.missing - missing
+        self._stretches += len(boot) - stretches
+        if self._stretches > self._max_stretches:
             next(boot for boot in self._boots.values() if len(boot) > 1).give_up_the_lowest()
+            self._stretches -= 1
         return arrival
 
     def begin_anew(self) -> None:
@@ -151,15 +157,15 @@ class LossLedger:
 
         What is missing so far is final, and counting begins at what comes next.
         """
-        self._final = self.missing
         self._boots.clear()
+        self._stretches = 0
 
     def _boot(self, boot_id: str) -> "_Boot":
         boot = self._boots.pop(boot_id, None)
         if boot is None:
             boot = _Boot()
             if len(self._boots) >= MAX_BOOTS:
-                self._final += self._boots.pop(next(iter(self._boots))).missing
+                self._stretches -= len(self._boots.pop(next(iter(self._boots))))
         self._boots[boot_id] = boot
         return boot
 

@@ -68,7 +68,7 @@ class Monitor:
         self.signatures = SignatureReader(settings.inference_url, settings.model_name)
         self.subscriber = Subscriber(settings, self.fleet, clock, self.signatures.seen)
         self.alarms = AlarmService(
-            all_settings.alarms, Topics(settings.topic_root), self.subscriber.connection, clock
+            all_settings.alarms, Topics(settings.topic_root), self.subscriber.session, clock
         )
         plant = Plant.read(settings.plant_file)
         knowledge = Knowledge(plant)

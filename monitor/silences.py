@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 
 from monitor.clock import Clock
 from monitor.diagnosis.core import Diagnosis
-from monitor.diagnosis.time_left import duration_words
+from monitor.diagnosis.time_left import about_words
 from monitor.findings import Finding, FindingKind
 
 WAY = "fanwatch"
@@ -51,13 +51,21 @@ class Silences:
         self._told: str | None = None
         """Why the way is down, as it was told last; None before anything was told in this process."""
 
-    def look(self, listening: int | None, *, verdicts: bool, offline: Collection[str]) -> Sequence[Finding]:
+    def look(
+        self,
+        listening: int | None,
+        *,
+        verdicts: bool,
+        offline: Collection[str],
+        excused: Collection[str] = (),
+    ) -> Sequence[Finding]:
         """Find what has changed.
 
         Args:
             listening: Numbers the subscription that stands; None while we are deaf, and then nobody is silent.
             verdicts: Whether the diagnosis was told of a verdict since the last look.
             offline: Services whose last status is offline.
+            excused: Machines that are worked on, of which nothing is expected.
         """
         elapsed = self._clock.elapsed()
         if listening != self._listening:
@@ -73,7 +81,7 @@ class Silences:
         if self._quiet is None:
             if self._diagnosis.next_deadline > elapsed:
                 return ()  # at night all stand still: nobody is walked over for that each second
-            quiet = self._diagnosis.unheard()
+            quiet = self._diagnosis.unheard(excused)
             if quiet < (1 if away else _TOGETHER):
                 return self._diagnosis.tick()
             self._quiet = quiet
@@ -95,7 +103,7 @@ class Silences:
         return [*found, self._finding(present=False, why=_RETURNED, look_at="")]
 
     def _nobody_speaks(self, quiet: int, away: Sequence[str]) -> Sequence[Finding]:
-        since = duration_words(self._silent_after, self._silent_after)
+        since = about_words(self._silent_after)
         machines = "one machine that was" if quiet == 1 else f"{quiet} machines that were"
         cause = f"{' and '.join(away)} offline" if away else "the predictor is online"
         why = f"No verdict for {since}, of {machines} heard before: {cause}."

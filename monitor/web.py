@@ -12,10 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask, Response, jsonify, render_template, request
+from flask import Flask, Response, jsonify, redirect, render_template, request, url_for
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as AnyResponse
 
 from contract.command import Condition, FanCommand
 from contract.identity import DEVICE_ID_PATTERN
@@ -30,11 +31,14 @@ from monitor.login.attempts import AttemptLimiter
 from monitor.login.gate import Gate, Refusal
 from monitor.login.pages import login_pages
 from monitor.login.settings import LoginSettings
+from monitor.maintenance_pages import maintenance_pages
 from monitor.prognosis import DiagnosisSource
 from monitor.settings import MonitorSettings
 from monitor.signature import SignatureReader
-from monitor.subscriber import BrokerAway, Subscriber
+from monitor.silences import WAY
+from monitor.subscriber import Subscriber
 from monitor.wire import fleet_body
+from mqtt_session.background import BrokerAway
 
 _SPARKLINE_POINTS = 60
 _MAX_COMMAND_BYTES = 4096
@@ -76,6 +80,7 @@ def create_app(settings: MonitorSettings, login: LoginSettings, parts: Parts) ->
     )
     gate.stand_before(app)
     app.register_blueprint(login_pages(gate, parts.accounts, AttemptLimiter(parts.clock), desk))
+    app.register_blueprint(maintenance_pages(gate, desk, parts.clock))
     app.register_blueprint(alarm_pages(gate, desk, parts.diagnosis, parts.clock, operators=parts.operators))
     app.config["MAX_CONTENT_LENGTH"] = _MAX_COMMAND_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
@@ -113,7 +118,9 @@ def create_app(settings: MonitorSettings, login: LoginSettings, parts: Parts) ->
         return render_template("fleet.html")
 
     @app.get("/fan/<device_id>")
-    def fan_page(device_id: str) -> str | Answer:
+    def fan_page(device_id: str) -> str | Answer | AnyResponse:
+        if device_id == WAY:  # no machine, and an alarm of it leads here all the same
+            return redirect(url_for("alarms.history_page", device=WAY))
         if not _DEVICE_ID.match(device_id):
             return _refuse(404, "no such device: expected letters, digits, dots, hyphens and underscores")
         conditions = [condition.value for condition in Condition]

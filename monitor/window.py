@@ -69,9 +69,15 @@ class Window:
         """
         if point.identity in self._known:
             return False
-        insort(self._points, point, key=lambda each: each.order)
+        points = self._points
+        if points and point.order < points[-1].order:
+            insort(points, point, key=lambda each: each.order)
+        else:
+            points.append(point)
         self._known.add(point.identity)
         capacity = max(_FEWEST_POINTS, min(self._capacity, _MAX_NUMBERS // max(1, len(point.names))))
+        if len(points) <= capacity:
+            return True
         dropped = self._points[: max(0, len(self._points) - capacity)]
         del self._points[: len(dropped)]
         self._known.difference_update(each.identity for each in dropped)

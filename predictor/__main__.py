@@ -32,7 +32,7 @@ def main() -> int:
     )
     try:
         settings = PredictorSettings.read()
-        topics = Topics(settings.topic_root)
+        topics = Topics(settings.topic_root, settings.in_topic, settings.out_topic)
     except (ValidationError, ValueError) as error:
         _LOG.error("settings_are_wrong", error=str(error))
         return 2
@@ -49,7 +49,7 @@ def _run(settings: PredictorSettings, topics: Topics) -> int:
 
     def examiner_for(model: ServedModel) -> Examiner:
         return Examiner(
-            model.signature, topics, settings.naive_time_zone, settings.max_ahead, settings.max_age
+            model.signature, topics, settings.naive_time_zone, settings.max_ahead, settings.oldest
         )
 
     metrics = PredictorMetrics()

@@ -17,7 +17,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from predictor.broker import Confirmation, ConnectionChange, Delivery, Event
+from mqtt_session.session import Confirmation, ConnectionChange, Delivery, Event
 from predictor.health import Progress
 from predictor.judgement import Judge, Message, Outcome
 from predictor.metrics import PredictorMetrics
@@ -167,7 +167,7 @@ class Worker:
             elif isinstance(event, Confirmation):
                 confirmed = True
                 self._confirm(event)
-            else:
+            elif isinstance(event, ConnectionChange):
                 self._change(event)
         if confirmed:
             self._progress.moved(still_waiting=self._session.unconfirmed > 0)

@@ -54,12 +54,13 @@ class InfluxDB(ServerProcess):
         """Whether it answers."""
         return requests.get(f"{self.url}/ping", timeout=2).status_code == 204
 
-    def prepare(self) -> None:
+    def prepare(self, retention_days: int | None = None) -> None:
         """Makes users, database, retention policies and continuous queries, as the setup service does."""
         prepare_influxdb(
             lambda user, password: InfluxDBConnection(self.url, user, password),
             passwords_of(self.site.store, Account.INFLUXDB),
             SCHEMA,
+            retention_days,
         )
 
     def token(self, user: str) -> str:
@@ -73,35 +74,12 @@ class InfluxDB(ServerProcess):
             PermissionError: The user may not.
             ValueError: InfluxDB refused the statement.
         """
-        response = self._post(statement, user)
-        body = response.json()
-        results = body.get("results", [body])
-        problem = body.get("error") or next((r["error"] for r in results if "error" in r), None)
-        if response.status_code in {401, 403} or (problem and "not authorized" in problem):
-            raise PermissionError(problem)
-        if problem:
-            raise ValueError(problem)
-        return [
-            dict(zip(series["columns"], row, strict=True))
-            | series.get("tags", {})
-            | {"name": series.get("name")}
-            for result in results
-            for series in result.get("series", [])
-            for row in series["values"]
-        ]
+        return ask(self.url, statement, (user, self.site.influxdb_password(user)))
 
     def raw_query(self, statement: str, *, user: str = "admin") -> dict[str, Any]:
         """InfluxDB's whole answer to a statement."""
-        answer: dict[str, Any] = self._post(statement, user).json()
+        answer: dict[str, Any] = _post(self.url, statement, (user, self.site.influxdb_password(user))).json()
         return answer
-
-    def _post(self, statement: str, user: str) -> requests.Response:
-        return requests.post(
-            f"{self.url}/query",
-            data={"q": statement, "db": "fan", "epoch": "ns"},
-            auth=(user, self.site.influxdb_password(user)),
-            timeout=60,
-        )
 
     def points(self, measurement: str, device: str, *, policy: str = "raw") -> list[dict[str, Any]]:
         """Every point of one fan in one measurement, oldest first."""
@@ -137,3 +115,38 @@ class InfluxDB(ServerProcess):
 def nanoseconds(moment: datetime) -> int:
     """A time as InfluxDB has it, exact to the millisecond."""
     return round(moment.timestamp() * 1000) * 1_000_000
+
+
+def ask(url: str, statement: str, account: tuple[str, str]) -> list[dict[str, Any]]:
+    """The rows of a statement, each a dict with its columns and tags; time is nanoseconds since 1970.
+
+    Args:
+        url: Of any InfluxDB 1.x.
+        statement: InfluxQL.
+        account: User and password.
+
+    Raises:
+        OSError: It does not answer.
+        PermissionError: The user may not.
+        ValueError: InfluxDB refused the statement.
+    """
+    response = _post(url, statement, account)
+    body = response.json()
+    results = body.get("results", [body])
+    problem = body.get("error") or next((r["error"] for r in results if "error" in r), None)
+    if response.status_code in {401, 403} or (problem and "not authorized" in problem):
+        raise PermissionError(problem)
+    if problem:
+        raise ValueError(problem)
+    return [
+        dict(zip(series["columns"], row, strict=True)) | series.get("tags", {}) | {"name": series.get("name")}
+        for result in results
+        for series in result.get("series", [])
+        for row in series["values"]
+    ]
+
+
+def _post(url: str, statement: str, account: tuple[str, str]) -> requests.Response:
+    return requests.post(
+        f"{url}/query", data={"q": statement, "db": "fan", "epoch": "ns"}, auth=account, timeout=60
+    )

@@ -1,6 +1,5 @@
 """The stack in containers: docker-compose.yml as it ships, on a Docker engine of this machine."""
 
-import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,6 +13,7 @@ from benchmarks.chaos.stack import LeftOut, Part
 from edge_manager.site.credentials import CREDENTIALS
 from testbed.containers import BIND, Stack, docker, kill
 from testbed.fault_proxy import FaultProxy
+from testbed.influxdb import ask
 from testbed.small_volume import SmallVolume
 from testbed.waiting import port_answers, wait_until
 
@@ -37,6 +37,7 @@ class ContainerStack:
         self._stack = Stack()
         self._passwords: dict[str, str] = {}
         self._killed: dict[Part, int] = {}
+        self._away: set[Part] = set()
 
     def kill(self, part: Part) -> None:
         """SIGKILL to its first process, with which the container ends."""
@@ -45,10 +46,18 @@ class ContainerStack:
         )
         kill(process)
 
+    def take_away(self, part: Part) -> None:
+        """SIGKILL by the engine, which leaves it down then whatever its restart policy is."""
+        self._away.add(part)
+        self._stack.compose("kill", part)
+
     def start(self, part: Part, *, wait: bool = True) -> None:
         """Wait until the engine has it running again; a broker also until it answers."""
         if part is Part.SECOND_PREDICTOR:
             raise LeftOut("docker-compose.yml starts one predictor")
+        if part in self._away:
+            self._away.remove(part)
+            self._stack.compose("start", part)
         if not wait:
             return
         ended = self._killed.get(part)
@@ -87,12 +96,13 @@ class ContainerStack:
         """The published port."""
         return BrokerAddress(BIND, _MQTT_PORT, user, self._passwords[f"mqtt-{user}"])
 
-    def query(self, statement: str, *, user: str = "grafana") -> list[dict[str, Any]]:  # noqa: ARG002 - the one that is there
-        """Ask from inside, as the one user whose secret a container with Python has."""
-        try:
-            return self._stack.query(statement)
-        except (AssertionError, json.JSONDecodeError) as error:
-            raise OSError(f"InfluxDB does not answer: {str(error)[-300:]}") from None
+    def query(self, statement: str, *, user: str = "grafana") -> list[dict[str, Any]]:
+        """By the address of the container: a process in a container for each question would take seconds."""
+        return ask(
+            f"http://{self._address('influxdb')}:8086",
+            statement,
+            (user, self._passwords[f"influxdb-{user}"]),
+        )
 
     def metric(self, part: Part, name: str) -> float:
         """Ask from Telegraf's container, which reaches every service."""
@@ -103,9 +113,7 @@ class ContainerStack:
 
     def scoring_url(self) -> str:
         """By the address of the container, which this machine reaches though no port is published."""
-        networks = self._stack.containers()["inference"]["NetworkSettings"]["Networks"]
-        [address] = [network["IPAddress"] for network in networks.values()]
-        return f"http://{address}:8000"
+        return f"http://{self._address('inference')}:8000"
 
     def predictor_behind_a_proxy(self) -> AbstractContextManager[FaultProxy]:
         """There is no way to put one there without changing docker-compose.yml."""
@@ -142,6 +150,13 @@ class ContainerStack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.down("--volumes")
+
+    def _address(self, service: str) -> str:
+        networks = self._stack.containers()[service]["NetworkSettings"]["Networks"]
+        [address] = [network["IPAddress"] for network in networks.values()]
+        if not address:
+            raise ConnectionRefusedError(f"{service} does not run, so it has no address")
+        return str(address)
 
     def _state(self, part: Part) -> dict[str, Any]:
         if part is Part.SECOND_PREDICTOR:

@@ -79,6 +79,10 @@ class ProcessStack:
         """SIGKILL."""
         self._process(part).kill()
 
+    def take_away(self, part: Part) -> None:
+        """The same: nobody supervises processes."""
+        self.kill(part)
+
     def start(self, part: Part, *, wait: bool = True) -> None:
         """Start it again on its port and data; also one that has ended by itself."""
         process = self._process(part)

@@ -39,7 +39,10 @@ class Stack(Protocol):
     """The broker's data on a volume that can be filled; None where it lies on the machine's disk."""
 
     def kill(self, part: Part) -> None:
-        """SIGKILL, without warning."""
+        """SIGKILL, without warning. What supervises it may start it again at once."""
+
+    def take_away(self, part: Part) -> None:
+        """SIGKILL, and nobody but `start` starts it again."""
 
     def start(self, part: Part, *, wait: bool = True) -> None:
         """Start it again, on the data that it left; wait until it does its work unless told otherwise."""

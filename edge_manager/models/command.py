@@ -8,7 +8,8 @@ import typer
 
 from contract.deployment import Deployment, NotDeployed
 from edge_manager.models.shadow_report import comparisons
-from edge_manager.models.versions import ModelError, ModelVersions
+from edge_manager.models.versions import ModelVersions
+from model_folder.folder import ModelFolderError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,7 +41,7 @@ def add(
     try:
         name = ModelVersions.name_of(bundle)
         added = ModelVersions(models, name).add(bundle)
-    except (ModelError, OSError) as error:
+    except (ModelFolderError, OSError) as error:
         _fail(error)
     signed = (
         "signed" if added.is_signed else "not signed, which the scoring service refuses unless told otherwise"
@@ -60,7 +61,7 @@ def list_versions(name: Name, models: Models = _MODELS) -> None:
     found = ModelVersions(models, name)
     try:
         deployment, versions = found.deployment(), found.versions()
-    except ModelError as error:
+    except ModelFolderError as error:
         _fail(error)
     for version in versions:
         number = version.manifest.version
@@ -85,7 +86,7 @@ def use(
     """Make a version the champion, which gives every verdict; the scoring service follows at once."""
     try:
         deployment = ModelVersions(models, name).use(version, why)
-    except (ModelError, NotDeployed, OSError) as error:
+    except (ModelFolderError, NotDeployed, OSError) as error:
         _fail(error)
     typer.echo(_told(deployment))
 
@@ -105,10 +106,10 @@ def shadow(
 ) -> None:
     """Score a version beside the champion; none of its verdicts leaves the service."""
     if (version is None) is not end:
-        _fail(ModelError("expected a version, or --end"))
+        _fail(ModelFolderError("expected a version, or --end"))
     try:
         deployment = ModelVersions(models, name).shadow(version, why)
-    except (ModelError, NotDeployed, OSError) as error:
+    except (ModelFolderError, NotDeployed, OSError) as error:
         _fail(error)
     typer.echo(_told(deployment))
 
@@ -122,7 +123,7 @@ def rollback(name: Name, models: Models = _MODELS, why: Why = "by hand") -> None
     """Make the champion before the champion again."""
     try:
         deployment = ModelVersions(models, name).roll_back(why)
-    except (ModelError, NotDeployed, OSError) as error:
+    except (ModelFolderError, NotDeployed, OSError) as error:
         _fail(error)
     typer.echo(_told(deployment))
 
@@ -139,15 +140,19 @@ def compare(
 ) -> None:
     """Say how the challenger does beside the champion: agreement, alarms, time."""
     if not url.startswith(("http://", "https://")):
-        _fail(ModelError(f"{url}: expected an URL that begins with http:// or https://"))
+        _fail(ModelFolderError(f"{url}: expected an URL that begins with http:// or https://"))
     try:
         with urllib.request.urlopen(f"{url.rstrip('/')}/metrics", timeout=10) as answer:  # noqa: S310 - checked above
             text = answer.read().decode()
     except OSError as error:
-        _fail(ModelError(f"{url}: the scoring service does not answer: {error}"))
+        _fail(ModelFolderError(f"{url}: the scoring service does not answer: {error}"))
     found = comparisons(text)
     if not found:
-        _fail(ModelError("nothing was compared yet; `fanwatch model shadow NAME VERSION` names a challenger"))
+        _fail(
+            ModelFolderError(
+                "nothing was compared yet; `fanwatch model shadow NAME VERSION` names a challenger"
+            )
+        )
     for each in found:
         typer.echo(f"{each.challenger} in the shadow of {each.champion}, {each.rows:,} readings")
         typer.echo(f"  agreement     {each.agreement:.4%}")

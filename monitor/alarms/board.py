@@ -57,6 +57,8 @@ class AlarmBoard:
         self._deadlines: list[tuple[datetime, str]] = []
         self._scheduled: dict[str, datetime] = {}
         self._changed: set[str] = set()
+        self._planned: set[str] = set()
+        """Devices that have a maintenance window."""
 
     # -- made anew from what was stored -----------------------------------------------------------------
 
@@ -65,6 +67,8 @@ class AlarmBoard:
         for state in states:
             device = self._device(state.device_id)
             device.stopped, device.windows = state.stopped, list(state.windows)
+            if device.windows:
+                self._planned.add(state.device_id)
         for record in records:
             device = self._device(record.device_id)
             device.records[record.kind] = record
@@ -146,6 +150,14 @@ class AlarmBoard:
             default=None,
         )
 
+    def in_maintenance(self, at: datetime) -> frozenset[str]:
+        """Devices that somebody planned maintenance of for that moment."""
+        return frozenset(
+            device_id
+            for device_id in self._planned
+            if any(window.start <= at < window.end for window in self._devices[device_id].windows)
+        )
+
     def record_of(self, alarm_id: int) -> Record | None:
         """The alarm of that number, while it is going on."""
         return self._index.get(alarm_id)
@@ -186,6 +198,7 @@ class AlarmBoard:
     def _settle(self, device: DeviceAlarms) -> None:
         """After a step: remember that it changed, which alarms it has and when something is due."""
         self._changed.add(device.device_id)
+        (self._planned.add if device.windows else self._planned.discard)(device.device_id)
         for kind in device.touched:
             record = device.records.get(kind)
             named = self._indexed.get((device.device_id, kind))

@@ -346,6 +346,11 @@ class AlarmDesk:
         with AlarmDatabase(self._database.path, read_only=True) as reader:
             return AlarmStore(reader).maintenance(self._now())
 
+    def in_maintenance(self) -> frozenset[str]:
+        """Devices whose planned maintenance goes on now; cheap enough to be asked with each batch."""
+        with self._step() as (board, now):
+            return board.in_maintenance(now)
+
     def audit_log(self, limit: int = 200) -> list[AuditEntry]:
         """What people did, the newest first."""
         with AlarmDatabase(self._database.path, read_only=True) as reader:

@@ -1,25 +1,22 @@
 """The current alarm of each device, retained on fan/alarms/<deviceID>, and the journal beside it; at QoS 1."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotInTime
 from typing import Protocol
-
-import paho.mqtt.client as mqtt
 
 from monitor.alarms.courier import Sent
 from monitor.alarms.outbox import Outgoing
+from mqtt_session.background import BrokerAway
 
-_QOS = 1
 _CONFIRMED_WITHIN_S = 5.0
 
 
 class Connection(Protocol):
-    """As much of paho's client as this needs; its network loop runs elsewhere."""
+    """As much of the session at the broker as this needs."""
 
-    def is_connected(self) -> bool:
-        """Whether the broker has accepted the connection."""
-
-    def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> mqtt.MQTTMessageInfo:
-        """Send, and answer with what tells of the confirmation."""
+    def publish(self, topic: str, body: bytes, *, retain: bool = False) -> "Future[None]":
+        """Send at QoS 1, and tell when the broker has it."""
 
 
 class AlarmPublisher:
@@ -41,23 +38,17 @@ class AlarmPublisher:
 
     def send(self, batch: Sequence[Outgoing]) -> Sent:
         """Publish a batch, and wait for the broker to have all of it."""
-        if (
-            not self._connection.is_connected()
-        ):  # paho would keep every attempt in memory and send them all later
-            return Sent(why_not="no connection to the broker")
-        infos = [
-            self._connection.publish(
-                self._topic_of(each.device_id), each.body.encode(), qos=_QOS, retain=self._retain
-            )
+        promised = [
+            self._connection.publish(self._topic_of(each.device_id), each.body.encode(), retain=self._retain)
             for each in batch
         ]
         arrived: list[int] = []
-        for each, info in zip(batch, infos, strict=True):
+        for each, promise in zip(batch, promised, strict=True):
             try:
-                info.wait_for_publish(_CONFIRMED_WITHIN_S)
-            except (RuntimeError, ValueError) as error:  # the connection was lost, or paho's queue is full
-                return Sent(tuple(arrived), why_not=f"the broker took nothing more: {error}")
-            if not info.is_published():
+                promise.result(_CONFIRMED_WITHIN_S)
+            except BrokerAway as away:
+                return Sent(tuple(arrived), why_not=str(away))
+            except NotInTime:
                 return Sent(tuple(arrived), why_not=f"no confirmation within {_CONFIRMED_WITHIN_S:g} s")
             arrived.append(each.number)
         return Sent(tuple(arrived))

@@ -5,7 +5,7 @@ each device, which is moved on only when it comes due.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, tzinfo
 from heapq import heappop, heappush, heapreplace
 from typing import Any
@@ -123,12 +123,16 @@ class Diagnosis:
             heapreplace(deadlines, (due, device_id))
         return found
 
-    def unheard(self) -> int:
-        """How many devices a tick would find silent now and has not yet. Costs a walk over the devices."""
+    def unheard(self, excused: Collection[str] = ()) -> int:
+        """How many devices a tick would find silent now and has not yet. Costs a walk over the devices.
+
+        Args:
+            excused: Devices of which nothing is expected now.
+        """
         latest, now = self._clock.elapsed() - self._silent_after, self._clock.now()
         return sum(
-            watched.contact <= latest and watched.diagnosis.would_be_silent(now)
-            for watched in self._devices.values()
+            watched.contact <= latest and watched.diagnosis.would_be_silent(now) and device_id not in excused
+            for device_id, watched in self._devices.items()
         )
 
     def count_silence_anew(self) -> None:

@@ -15,7 +15,7 @@ from monitor.diagnosis.plant import EvidenceKind
 from monitor.diagnosis.replay_window import SeenReadings
 from monitor.diagnosis.sensors import Sensors
 from monitor.diagnosis.standing import NOTHING, Standing
-from monitor.diagnosis.time_left import TimeLeft, duration_words
+from monitor.diagnosis.time_left import TimeLeft, about_words
 from monitor.diagnosis.wear import Wear
 from monitor.findings import Finding, FindingKind
 
@@ -157,7 +157,7 @@ class DeviceDiagnosis:
             for told in self._order.release():
                 self._weigh(told.probability, told.at, now, told.values, in_order=True)
         if self._is_expected_to_speak(now):
-            why = f"Nothing was heard for {duration_words(silent_s, silent_s)}."
+            why = f"Nothing was heard for {about_words(silent_s)}."
             self._standing.begin(FindingKind.SILENCE, now, why, _LOOK_AT_LINK)
         return self._standing.changes()
 

@@ -2,6 +2,7 @@
 
 from monitor.diagnosis.evidence import LogRatio
 from monitor.diagnosis.plant import Plant
+from monitor.diagnosis.quality import QualityLimits
 from monitor.diagnosis.reasons import Reasons
 from monitor.diagnosis.shapley import Score
 from monitor.diagnosis.time_left import WearEstimator
@@ -20,6 +21,7 @@ class Knowledge:
         self.names = tuple(plant.signals)
         """Which values of a reading are looked at, and in which order."""
         self.signals = tuple(plant.signals.values())
+        self.quality = QualityLimits(self.signals, plant.quality)
         self.log_ratio = LogRatio(plant.evidence)
         self.wear = WearEstimator(self.signals, plant.trend)
         self.reasons = Reasons(plant, score)

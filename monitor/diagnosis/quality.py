@@ -3,11 +3,35 @@
 from array import array
 from collections import deque
 from collections.abc import Sequence
+from operator import eq
 from typing import Any
 
 from monitor.diagnosis.plant import QualitySettings, SignalPlan
 
 _NEVER = 1 << 62
+
+
+class QualityLimits:
+    """What is looked for in the values of a plant's machines; made once, and read by each of them.
+
+    Args:
+        signals: The plant's signals, k of them.
+        settings: Of all signals; a signal's own ``flat_readings`` comes first.
+    """
+
+    __slots__ = ("far", "flat", "flat_clears_after", "spike_window", "spikes", "usual")
+
+    def __init__(self, signals: Sequence[SignalPlan], settings: QualitySettings) -> None:
+        own = [plan.flat_readings for plan in signals]
+        wanted = [settings.flat_readings if limit is None else limit for limit in own]
+        self.flat = tuple(limit or _NEVER for limit in wanted)
+        """So many equal readings of each signal are a flat line."""
+        self.flat_clears_after = settings.flat_clears_after
+        self.usual = tuple(plan.usual for plan in signals)
+        margin = [settings.spike_widths * plan.width for plan in signals]
+        self.far = tuple((low - by, high + by) for (low, high), by in zip(self.usual, margin, strict=True))
+        self.spikes = settings.spikes
+        self.spike_window = settings.spike_window_readings
 
 
 class FlatLines:
@@ -17,20 +41,17 @@ class FlatLines:
     dB over 7 dB, come by chance once in 71^7 readings.
 
     Args:
-        signals: The plant's signals, k of them.
-        settings: Of all signals; a signal's own ``flat_readings`` comes first.
+        limits: Of the plant, for k signals.
     """
 
-    __slots__ = ("_clears", "_last", "_limits", "_moved", "_same", "flat")
+    __slots__ = ("_last", "_limits", "_moved", "_same", "_stands", "flat")
 
-    def __init__(self, signals: Sequence[SignalPlan], settings: QualitySettings) -> None:
-        own = [plan.flat_readings for plan in signals]
-        wanted = [settings.flat_readings if limit is None else limit for limit in own]
-        self._limits = [limit or _NEVER for limit in wanted]
-        self._clears = settings.flat_clears_after
+    def __init__(self, limits: QualityLimits) -> None:
+        self._limits = limits
         self._last: tuple[float, ...] = ()
-        self._same = array("q", [1] * len(wanted))
-        self._moved = array("q", [0] * len(wanted))
+        self._same = array("q", [1] * len(limits.flat))
+        self._moved = array("q", [0] * len(limits.flat))
+        self._stands = False  # whether any signal is flat, or has said the same twice
         self.flat: set[int] = set()
         """Which signals stand still now."""
 
@@ -41,13 +62,15 @@ class FlatLines:
             Whether ``flat`` has changed.
         """
         last, self._last = self._last, values
+        if not self._stands and not any(map(eq, last, values)):
+            return False  # nearly every reading: nothing else of a device is looked at, which is memory saved
         same, changed = self._same, False
         for index, (old, new) in enumerate(zip(last, values, strict=False)):
             if new == old:
                 same[index] += 1
                 if self.flat:
                     self._moved[index] = 0
-                if same[index] == self._limits[index] and index not in self.flat:
+                if same[index] == self._limits.flat[index] and index not in self.flat:
                     self.flat.add(index)
                     self._moved[index] = 0
                     changed = True
@@ -55,9 +78,10 @@ class FlatLines:
                 same[index] = 1
                 if index in self.flat:
                     self._moved[index] += 1
-                    if self._moved[index] >= self._clears:
+                    if self._moved[index] >= self._limits.flat_clears_after:
                         self.flat.discard(index)
                         changed = True
+        self._stands = bool(self.flat) or max(same) > 1
         return changed
 
     def pause(self) -> None:
@@ -65,6 +89,7 @@ class FlatLines:
         self._last = ()
         for index in range(len(self._same)):
             self._same[index] = 1
+        self._stands = bool(self.flat)
 
     def snapshot(self) -> list[Any]:
         """The state, as JSON can hold it."""
@@ -75,6 +100,7 @@ class FlatLines:
         last, same, moved, flat = state
         self._last, self.flat = tuple(last), set(flat)
         self._same, self._moved = array("q", same), array("q", moved)
+        self._stands = bool(self.flat) or max(same, default=1) > 1
 
 
 class Spikes:
@@ -84,29 +110,21 @@ class Spikes:
     with a usual one before and behind is rare, and with most of the last hundred usual too does not happen.
 
     Args:
-        signals: The plant's signals, k of them.
-        settings: How far out, how many.
+        limits: Of the plant, for k signals.
     """
 
     __slots__ = (
-        "_far",
         "_held",
+        "_limits",
         "_moments",
         "_number",
         "_quiet_before",
         "_unusual",
-        "_usual",
-        "_wanted",
-        "_window",
         "spiking",
     )
 
-    def __init__(self, signals: Sequence[SignalPlan], settings: QualitySettings) -> None:
-        self._usual = [plan.usual for plan in signals]
-        margin = [settings.spike_widths * plan.width for plan in signals]
-        self._far = [(low - by, high + by) for (low, high), by in zip(self._usual, margin, strict=True)]
-        self._wanted = settings.spikes
-        self._window = settings.spike_window_readings
+    def __init__(self, limits: QualityLimits) -> None:
+        self._limits = limits
         self._number = 0
         self._moments: deque[tuple[int, int, float]] = deque()
         """Number of the reading, signal and value of each spike in the window."""
@@ -130,11 +148,7 @@ class Spikes:
             Whether the reading before, which was held, turns out to have been a spike; and whether ``spiking``
             changed.
         """
-        out = [
-            index
-            for index, (value, (low, high)) in enumerate(zip(values, self._usual, strict=False))
-            if not low <= value <= high
-        ]
+        out = self._out_of_usual(values)
         self._number += 1
         was_spike = False
         if self._held is not None:
@@ -148,7 +162,7 @@ class Spikes:
             self._quiet_before = True
             return was_spike, self._settle() if self._moments or self.spiking else False
         if self._quiet_before and len(out) == 1:
-            low, high = self._far[out[0]]
+            low, high = self._limits.far[out[0]]
             if not low <= values[out[0]] <= high:
                 self._held = out[0], values[out[0]]
         if self._held is None:
@@ -160,15 +174,29 @@ class Spikes:
         """What comes next is no neighbour of what came last."""
         self._held, self._quiet_before = None, False
 
+    def _out_of_usual(self, values: tuple[float, ...]) -> Sequence[int]:
+        usual = self._limits.usual
+        for value, (low, high) in zip(values, usual, strict=False):
+            if not low <= value <= high:
+                break
+        else:
+            return ()
+        return [
+            index
+            for index, (value, (low, high)) in enumerate(zip(values, usual, strict=False))
+            if not low <= value <= high
+        ]
+
     def _settle(self) -> bool:
-        begin = self._number - self._window
+        window = self._limits.spike_window
+        begin = self._number - window
         while self._moments and self._moments[0][0] <= begin:
             self._moments.popleft()
         while self._unusual and self._unusual[0] <= begin:
             self._unusual.popleft()
         # What stands is kept until the window is clean; a machine that has become unusual otherwise ends it too.
-        mostly_usual = len(self._unusual) * 4 <= min(self._number, self._window)
-        enough = 1 if self.spiking else self._wanted
+        mostly_usual = len(self._unusual) * 4 <= min(self._number, window)
+        enough = 1 if self.spiking else self._limits.spikes
         spiking = (
             {index: value for _, index, value in self._moments}
             if mostly_usual and len(self._moments) >= enough

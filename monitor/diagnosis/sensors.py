@@ -8,7 +8,7 @@ from monitor.diagnosis.knowledge import Knowledge
 from monitor.diagnosis.quality import FlatLines, Spikes
 from monitor.diagnosis.sensor_clock import SensorClock
 from monitor.diagnosis.standing import Standing
-from monitor.diagnosis.time_left import duration_words
+from monitor.diagnosis.time_left import about_words
 from monitor.findings import Contribution, FindingKind
 
 _REFUSED_VALUES = frozenset({Reason.OUT_OF_RANGE, Reason.NOT_FINITE, Reason.SIGNAL_MISSING})
@@ -28,8 +28,8 @@ class Sensors:
         self._knowledge = knowledge
         self._standing = standing
         self._clock = SensorClock(quality)
-        self._flat = FlatLines(knowledge.signals, quality)
-        self._spikes = Spikes(knowledge.signals, quality)
+        self._flat = FlatLines(knowledge.quality)
+        self._spikes = Spikes(knowledge.quality)
         self._refusals = 0
         self._good = 0
 
@@ -108,7 +108,7 @@ class Sensors:
             self._standing.end(FindingKind.CLOCK_SKEW, now, "Its clock is right again.")
             return
         off = self._clock.off_s
-        why = f"Its clock is {duration_words(abs(off), abs(off))} {'ahead' if off > 0 else 'behind'}."
+        why = f"Its clock is {about_words(abs(off))} {'ahead' if off > 0 else 'behind'}."
         self._standing.begin(FindingKind.CLOCK_SKEW, now, why, _LOOK_AT_CLOCK)
 
     def snapshot(self) -> dict[str, Any]:

@@ -181,8 +181,20 @@ _UNITS = (("day", 86400.0), ("hour", 3600.0), ("minute", 60.0), ("second", 1.0))
 def duration_words(shortest_s: float, longest_s: float) -> str:
     """Two durations in one unit, outwards to whole numbers: "6 to 9 days"; the past counts as 0."""
     shortest, longest = max(0.0, shortest_s), max(0.0, longest_s)
-    name, seconds = next((unit for unit in _UNITS if longest >= 2 * unit[1]), _UNITS[-1])
+    name, seconds = _unit(longest)
     low, high = int(shortest // seconds), int(-(-longest // seconds))
     if low == high:
         return f"{high} {name}{'' if high == 1 else 's'}"
     return f"{low} to {high} {name}s"
+
+
+def about_words(seconds: float) -> str:
+    """One measured duration, to the nearest whole number of its unit: "30 seconds", of 30.4 as well."""
+    name, unit_s = _unit(seconds)
+    count = round(max(0.0, seconds) / unit_s)
+    return f"{count} {name}{'' if count == 1 else 's'}"
+
+
+def _unit(longest_s: float) -> tuple[str, float]:
+    """The largest unit of which it has two."""
+    return next((unit for unit in _UNITS if longest_s >= 2 * unit[1]), _UNITS[-1])

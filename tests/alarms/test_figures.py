@@ -20,6 +20,7 @@ from monitor.settings import MonitorSettings
 from testbed.mosquitto import Mosquitto
 from testbed.site import Site
 from testbed.waiting import wait_until
+from tests.alarms.own_session import own_session
 from tests.alarms.plant_clock import FAULT, FLAT, SILENCE, WEAR, finding
 from tests.monitor.still_clock import StillClock
 
@@ -139,9 +140,9 @@ def test_alarms_that_nobody_wakes_and_faults_that_nobody_explains_are_complaints
 ) -> None:
     assert "wakes" in str(monitor.complaint())
     assert scraped(monitor)["fanwatch_monitor_alarms_work"] == 0
-    with Mosquitto(new_site()) as broker, broker.connect("monitor") as own:
+    with Mosquitto(new_site()) as broker, own_session(broker) as own:
         settings = AlarmSettings(alarm_file=monitor.alarms._path.with_name("other.sqlite3"))
-        service = AlarmService(settings, Topics(), own.client, SystemClock())
+        service = AlarmService(settings, Topics(), own, SystemClock())
         service.start()
         monitor.alarms = service
         assert "explains" in str(monitor.complaint())

@@ -19,9 +19,11 @@ from monitor.alarms.service import AlarmService
 from monitor.alarms.settings import AlarmSettings
 from monitor.clock import SystemClock
 from monitor.findings import Finding, FindingKind
+from mqtt_session.background import BackgroundSession
 from testbed.mosquitto import Connection, Mosquitto
 from testbed.site import Site
 from testbed.waiting import wait_until
+from tests.alarms.own_session import own_session
 
 AT_ONCE = '{"machine_fault": {"on_delay_s": 0, "off_delay_s": 0}, "silence": {"on_delay_s": 0.2}}'
 
@@ -44,14 +46,14 @@ def next_alarm(watcher: Connection) -> tuple[Alarm, bool]:
     return Alarm.from_json(bytes(message.payload)), message.retain
 
 
-def served(settings: AlarmSettings, connection: Connection) -> AlarmService:
-    return AlarmService(settings, Topics(), connection.client, SystemClock())
+def served(settings: AlarmSettings, session: BackgroundSession) -> AlarmService:
+    return AlarmService(settings, Topics(), session, SystemClock())
 
 
 def test_each_change_is_published_and_the_last_one_is_retained(
     mosquitto: Mosquitto, settings: AlarmSettings
 ) -> None:
-    with mosquitto.connect("monitor") as own, mosquitto.connect("telegraf") as watcher:
+    with own_session(mosquitto) as own, mosquitto.connect("telegraf") as watcher:
         watcher.subscribe("fan/alarms/retained")
         service = served(settings, own)
         service.start()
@@ -75,7 +77,7 @@ def test_each_change_is_published_and_the_last_one_is_retained(
 def test_a_delay_that_is_over_is_published_though_nobody_says_anything(
     mosquitto: Mosquitto, settings: AlarmSettings
 ) -> None:
-    with mosquitto.connect("monitor") as own, mosquitto.connect("telegraf") as watcher:
+    with own_session(mosquitto) as own, mosquitto.connect("telegraf") as watcher:
         watcher.subscribe("fan/alarms/delayed")
         service = served(settings, own)
         service.start()
@@ -93,12 +95,12 @@ def test_what_happens_while_the_broker_is_away_comes_in_order_when_it_is_back(
 ) -> None:
     with (
         Mosquitto(new_site()) as broker,
-        broker.connect("monitor", client_id="own", clean_start=False, session_expiry_s=600) as own,
+        own_session(broker) as own,
     ):
         service = served(settings, own)
         service.start()
         broker.kill()
-        assert own.disconnected.wait(20)
+        wait_until(lambda: own.trouble is not None, within_s=20, what="the loss of the connection")
         for number in range(300):
             service.desk.on_findings([find("away", present=number % 2 == 0)])
             for alarm in service.desk.active():
@@ -136,7 +138,7 @@ def test_what_was_committed_and_not_published_goes_out_after_a_kill(
     )
     ended = subprocess.run([sys.executable, "-c", code], timeout=60, check=False, env=os.environ)
     assert ended.returncode == -signal.SIGKILL
-    with mosquitto.connect("monitor") as own, mosquitto.connect("telegraf") as watcher:
+    with own_session(mosquitto) as own, mosquitto.connect("telegraf") as watcher:
         watcher.subscribe("fan/alarms/killed")
         service = served(settings, own)
         service.start()

@@ -1,13 +1,22 @@
 """The flow on a real broker: what it counts as acknowledged has been, and it sends the rest again."""
 
 import json
+import random
 from collections.abc import Callable
+from pathlib import Path
 
-from benchmarks.chaos.flow import BROKEN, DEVICES, BrokerAddress, Flow
+import numpy as np
+
+from benchmarks.chaos.flow import BROKEN, DEVICES, BrokerAddress, Flow, draw_signals
 from benchmarks.chaos.ledger import Key
+from drift.findings import Kind
+from evaluation.drift_study import DriftTrial
 from testbed.mosquitto import Connection, Mosquitto
 from testbed.site import Site
 from testbed.waiting import wait_until
+from training.bundle import LITERT_FILE, litert_probabilities
+
+MODEL = Path(__file__).parents[2] / "models" / "fan"
 
 
 def flow_to(broker: Mosquitto) -> Flow:
@@ -62,3 +71,18 @@ def test_what_a_killed_broker_had_not_acknowledged_is_sent_again_and_its_last_tu
         assert flow.disconnections == 1
         assert 0 < len(flow.last_turns) < 30
         assert acknowledged.keys() - set(all_that_waited(broker)) <= flow.last_turns
+
+
+def test_no_reading_of_the_flow_has_a_doubtful_verdict_and_its_fans_have_not_drifted() -> None:
+    trial = DriftTrial(MODEL)
+    generator = random.Random(1)
+    numbers = np.arange(10_000) % DEVICES
+    readings = [draw_signals(generator, broken=number == BROKEN) for number in numbers]
+    rows = np.array([[reading[name] for name in trial.names] for reading in readings])
+    probabilities = litert_probabilities((MODEL / LITERT_FILE).read_bytes(), rows)
+    assert probabilities[numbers == BROKEN].min() > 0.9
+    assert probabilities[numbers != BROKEN].max() < 0.5
+    watch = trial.watch()
+    for number, reading, probability in zip(numbers, readings, probabilities, strict=True):
+        watch.take(f"flow-{number}", reading, probability=float(probability), healthy=probability < 0.5)
+        assert {finding.kind for finding in watch.findings} <= {Kind.MACHINE}, watch.findings

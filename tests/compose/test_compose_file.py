@@ -162,12 +162,22 @@ def test_no_environment_variable_holds_a_secret() -> None:
                 assert re.fullmatch(r"\$\$__file\{/run/fanwatch/\w+\}", value), f"{name}: {variable}"
 
 
-def test_three_ports_are_published_on_this_machine_alone_unless_a_variable_says_otherwise() -> None:
+def test_ports_are_published_on_this_machine_alone_unless_a_variable_says_otherwise() -> None:
+    """MQTT in clear has a variable of its own: whoever opens the site does not open that by the way."""
     assert {port for service in SERVICES.values() for port in service.get("ports", [])} == {
-        "${FANWATCH_BIND:-127.0.0.1}:1883:1883",
+        "${FANWATCH_BIND:-127.0.0.1}:8883:8883",
+        "${FANWATCH_UNENCRYPTED_MQTT_BIND:-127.0.0.1}:1883:1883",
         "${FANWATCH_BIND:-127.0.0.1}:3000:3000",
         "${FANWATCH_BIND:-127.0.0.1}:8080:8080",
     }
+
+
+def test_setup_knows_the_names_for_the_brokers_certificate_and_where_the_shipped_rules_are() -> None:
+    setup = SERVICES["setup"]
+    assert setup["environment"]["FANWATCH_HOSTNAMES"] == "${FANWATCH_HOSTNAMES:-}"
+    assert setup["environment"]["FANWATCH_BIND"] == "${FANWATCH_BIND:-127.0.0.1}"
+    assert setup["environment"]["FANWATCH_ACL_FILE"] == "/etc/fanwatch/mosquitto/acl"
+    assert "./mosquitto:/etc/fanwatch/mosquitto:ro" in setup["volumes"]
 
 
 def test_what_is_not_published_has_no_way_out() -> None:
@@ -226,6 +236,35 @@ def test_telegraf_sees_the_brokers_volume_where_its_configuration_looks_and_cann
     assert f"mosquitto-data:{place}:ro" in SERVICES["telegraf"]["volumes"]
 
 
+def test_the_fans_of_the_demonstration_can_be_left_out_by_a_variable() -> None:
+    assert SERVICES["simulator"]["scale"] == "${FANWATCH_SIMULATORS:-1}"
+    assert [name for name, service in SERVICES.items() if "scale" in service] == ["simulator"]
+
+
+def test_one_variable_says_how_long_readings_are_kept_to_all_who_must_agree() -> None:
+    """InfluxDB's policy, what the predictor and Telegraf still take, and what the backfill computes again."""
+    said = {
+        (name, variable): value
+        for name, service in SERVICES.items()
+        for variable, value in service.get("environment", {}).items()
+        if "FANWATCH_RETENTION_DAYS" in str(value)
+    }
+    assert said == {
+        ("setup", "FANWATCH_RETENTION_DAYS"): "${FANWATCH_RETENTION_DAYS:-}",
+        ("predictor", "FANWATCH_RETENTION_DAYS"): "${FANWATCH_RETENTION_DAYS:-30}",
+        ("telegraf", "FANWATCH_RETENTION_DAYS"): "${FANWATCH_RETENTION_DAYS:-30}",
+        ("history", "FANWATCH_BACKFILL_DAYS"): "${FANWATCH_RETENTION_DAYS:-30}",
+    }
+    assert "${FANWATCH_RETENTION_DAYS:-30}" in (ROOT / "telegraf" / "telegraf.conf").read_text()
+
+
+def test_a_folder_for_data_takes_every_volume() -> None:
+    bound = yaml.safe_load((ROOT / "docker-compose.data-dir.yml").read_text())["volumes"]
+    assert set(bound) == set(_file()["volumes"])
+    for name, volume in bound.items():
+        assert volume["driver_opts"]["device"].endswith(f"}}/{name}")
+
+
 def test_a_scaled_service_has_no_name_of_its_own() -> None:
     assert not any("container_name" in service for service in SERVICES.values())
 
@@ -240,7 +279,9 @@ def test_an_image_holds_the_packages_of_its_service_alone_and_no_root(room: str)
     ]
     copied = {source for source in sources if source[0] not in "-/"}
     models = {"models"} if room in {"inference", "drift"} else set()
-    assert copied == {"pyproject.toml", "uv.lock", "contract", room} | models
+    library = {"mqtt_session"} if room in {"predictor", "monitor", "drift"} else set()
+    library |= {"model_folder"} if room in {"inference", "edge_manager"} else set()
+    assert copied == {"pyproject.toml", "uv.lock", "contract", room} | models | library
     assert text.count("FROM python:3.13-slim") == 2
     assert re.findall(r"^USER (.+)$", text, re.MULTILINE) == ["10001:10001"]
     assert "--frozen" in text
@@ -257,4 +298,5 @@ def test_nothing_reaches_the_engine_but_what_an_image_copies() -> None:
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
     assert lines[0] == "*"
     allowed = {line[1:] for line in lines if line.startswith("!")}
-    assert allowed == {"pyproject.toml", "uv.lock", "contract", "models", "fanwatch", "training", *OURS}
+    rooms = {"contract", "model_folder", "mqtt_session", "fanwatch", "training", *OURS}
+    assert allowed == {"pyproject.toml", "uv.lock", "models"} | rooms

@@ -34,6 +34,35 @@ def test_a_root_that_is_not_one_plain_level_is_refused(root: str) -> None:
         Topics(root)
 
 
+def test_readings_and_verdicts_may_have_any_topics_of_their_own() -> None:
+    topics = Topics("pump", "hall/2/pumps", "hall/2/verdicts")
+    assert topics.all_messages == "hall/2/pumps/#"
+    assert topics.anomaly_for("hall/2/pumps/p1") == "hall/2/verdicts/p1"
+    assert topics.anomaly_for("hall/2/pumps") == "hall/2/verdicts"
+    assert topics.device_of("hall/2/pumps/p1") == "p1"
+    assert topics.device_of("hall/2/pumps") is None
+    assert topics.rejected == "pump/rejected"
+    assert Topics("pump", "readings").messages_of("p1") == "readings/p1"
+
+
+@pytest.mark.parametrize("topic", ["/a", "a/", "a//b", "a/+", "#", "$SYS/a", "a\x00", "a" * 1025])
+def test_what_is_no_topic_is_refused(topic: str) -> None:
+    with pytest.raises(ValueError, match="expected levels parted by /"):
+        Topics("pump", topic)
+    with pytest.raises(ValueError, match="expected levels parted by /"):
+        Topics("pump", None, topic)
+
+
+@pytest.mark.parametrize(
+    ("readings", "verdicts"),
+    [("a", "a"), ("a", "a/b"), ("pump", "a"), ("pump/rejected", "a"), ("pump/status", "a")],
+)
+def test_what_is_published_must_not_come_back_as_a_reading(readings: str, verdicts: str) -> None:
+    with pytest.raises(ValueError, match="would come back as a reading"):
+        Topics("pump", readings, verdicts)
+    assert Topics("pump", "a/b", "a").messages == "a/b"
+
+
 @given(st.from_regex(DEVICE_ID_PATTERN, fullmatch=True))
 def test_a_topic_tells_its_device(device: str) -> None:
     topics = Topics()

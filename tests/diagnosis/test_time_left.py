@@ -10,7 +10,7 @@ from evaluation.wear_study import Life, false_warnings, study_wear
 from monitor.diagnosis.history import POINTS, History
 from monitor.diagnosis.plant import Plant
 from monitor.diagnosis.robust_line import fit, mann_kendall, student_t
-from monitor.diagnosis.time_left import duration_words
+from monitor.diagnosis.time_left import about_words, duration_words
 from monitor.findings import FindingKind
 from simulator.fan import Fan
 from tests.diagnosis.told import INTERVAL_S, Told, changes
@@ -118,6 +118,21 @@ def test_a_fan_without_a_trend_has_no_time_left_to_tell() -> None:
 )
 def test_durations_are_told_in_one_unit_and_outwards(shortest_s: float, longest_s: float, words: str) -> None:
     assert duration_words(shortest_s, longest_s) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (30.02, "30 seconds"),
+        (30.9, "31 seconds"),
+        (0.7, "1 second"),
+        (-1, "0 seconds"),
+        (125, "2 minutes"),
+        (3 * DAY_S - 1, "3 days"),
+    ],
+)
+def test_one_duration_is_told_to_the_nearest_whole_number(seconds: float, words: str) -> None:
+    assert about_words(seconds) == words
 
 
 @given(

@@ -11,7 +11,8 @@ import pytest
 
 from contract.deployment import NotDeployed
 from edge_manager.models.shadow_report import Comparison, comparisons
-from edge_manager.models.versions import ModelError, ModelVersions
+from edge_manager.models.versions import ModelVersions
+from model_folder.folder import ModelFolderError
 
 COMMITTED = Path(__file__).parents[2] / "models" / "fan"
 
@@ -70,14 +71,14 @@ def test_a_challenger_is_named_and_taken_back(fan: ModelVersions, tmp_path: Path
 
 
 def test_a_version_that_is_not_here_is_named_with_those_that_are(fan: ModelVersions) -> None:
-    with pytest.raises(ModelError, match="no version 9 on this device; it has 1"):
+    with pytest.raises(ModelFolderError, match="no version 9 on this device; it has 1"):
         fan.use("9", "")
 
 
 def test_a_version_never_changes(fan: ModelVersions, tmp_path: Path) -> None:
     fan.add(bundle(tmp_path / "new", "2"))
     fan.add(tmp_path / "new")
-    with pytest.raises(ModelError, match="a version never changes"):
+    with pytest.raises(ModelFolderError, match="a version never changes"):
         fan.add(bundle(tmp_path / "other", "2", threshold=0.7))
 
 
@@ -86,13 +87,13 @@ def test_a_damaged_bundle_is_refused_and_leaves_nothing(
 ) -> None:
     damaged = bundle(tmp_path / "new", "2")
     (damaged / "model.tflite").write_bytes(b"half of it")
-    with pytest.raises(ModelError, match=r"model\.tflite: is damaged"):
+    with pytest.raises(ModelFolderError, match=r"model\.tflite: is damaged"):
         fan.add(damaged)
     assert not (models / "fan" / "2").exists()
 
 
 def test_the_bundle_of_another_model_is_refused(fan: ModelVersions, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="is of model pump, expected fan"):
+    with pytest.raises(ModelFolderError, match="is of model pump, expected fan"):
         fan.add(bundle(tmp_path / "new", "2", name="pump"))
 
 

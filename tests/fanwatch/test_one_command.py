@@ -1,5 +1,6 @@
 """``fanwatch`` mounts the rooms' commands, loads a room when it is called, and says what is missing."""
 
+import os
 import subprocess
 import sys
 
@@ -115,3 +116,56 @@ def test_an_extra_that_is_not_installed_is_named_with_the_way_to_get_it(
     assert sentence in answer.stderr
     assert "uv sync --" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+COMPLETE = """
+import atexit, sys
+atexit.register(lambda: print("LOADED", *sorted({name.partition(".")[0] for name in sys.modules})))
+sys.argv = ["fanwatch"]
+from fanwatch.cli import main
+main()
+"""
+
+
+def completed(line: str) -> tuple[list[str], set[str]]:
+    """What bash is offered for the end of a line, and what was imported for that."""
+    words = line.split(" ")
+    answer = subprocess.run(
+        [sys.executable, "-c", COMPLETE],
+        env=os.environ
+        | {"_FANWATCH_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    offered, _, loaded = answer.stdout.partition("LOADED")
+    return offered.split(), set(loaded.split())
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("fanwatch ad", ["add"]),
+        ("fanwatch add ", ["fan", "client"]),
+        ("fanwatch evaluate s", ["skab"]),
+        ("fanwatch model ro", ["rollback"]),
+        ("fanwatch lo", ["logs"]),
+    ],
+)
+def test_the_shell_completes_one_word_and_the_second_and_imports_no_room_for_that(
+    line: str, offered: list[str]
+) -> None:
+    found, loaded = completed(line)
+    assert found == offered
+    assert loaded & {*HEAVY, *(room.module.partition(".")[0] for room in COMMANDS.values())} == set()
+
+
+def test_the_shell_completes_every_first_word_once() -> None:
+    found, _ = completed("fanwatch ")
+    assert found == list(dict.fromkeys(name.split()[0] for name in COMMANDS))
+
+
+def test_the_shell_completes_the_options_of_a_command_of_two_words() -> None:
+    found, _ = completed("fanwatch add fan --j")
+    assert found == ["--json"]

@@ -244,7 +244,7 @@ def test_a_roll_back_that_cannot_be_written_still_happens_in_this_process(
     parts.runtimes["2"] = Constant(fails_above=500)
     deploy(parts.models, "2", previous="1")
     parts.champion.load_first()
-    monkeypatch.setattr("inference.deployments._replace", full)
+    monkeypatch.setattr("model_folder.folder.ModelFolder.replace", full)
     assert parts.score(times=LIMITS.least_requests) == "1"
     assert parts.service.served.manifest.version == "1"
     assert deployed(parts.models).champion == "2"

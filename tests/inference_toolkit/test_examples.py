@@ -1,22 +1,16 @@
 """Each example of examples/ is packed and run; tests/compose/engine/test_toolkit_images.py builds their images."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from contract.bundle import Manifest
 from evaluation.aps import read_trucks
 from testbed.process import REPOSITORY
-from tests.evaluation.made_recordings import close_valve, pump, write_recording
-from tests.evaluation.made_trucks import write_files
 from tests.inference_toolkit.conftest import Run
+from tests.inference_toolkit.example_models import learned_pump, trucks_project
 from training.bundle import read_manifest
-from training.command import app as training_app
 from training.recording import read_machine
 
 EXAMPLES = REPOSITORY / "examples"
@@ -39,13 +33,8 @@ def test_the_fan_is_packed_and_passes_and_is_the_model_that_ships(run: Run, tmp_
 
 
 def test_the_pump_of_skab_is_learned_without_labels_and_its_bundle_passes(run: Run, tmp_path: Path) -> None:
-    signals = pump(700, seed=3)
-    faults = close_valve(signals, 500, 599, drop=8)
-    write_recording(tmp_path / "recording.csv", signals, None)
+    signals, faults = learned_pump(tmp_path)
     machine = EXAMPLES / "skab" / "pump.toml"
-    arguments = ("--data", tmp_path / "recording.csv", "--machine", machine, "--out", tmp_path / "pump")
-    done = CliRunner().invoke(training_app, ["learn", *map(str, arguments)])
-    assert done.exit_code == 0, done.output
     header = ",".join([*read_machine(machine).names, "fault"])
     lines = [
         ",".join([*(f"{value:.6g}" for value in signals[row]), str(faults[row])])
@@ -62,28 +51,8 @@ def test_the_pump_of_skab_is_learned_without_labels_and_its_bundle_passes(run: R
 @pytest.fixture(scope="module")
 def trucks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """Made files, and the project that the command makes of them: (folder, what it printed)."""
-    folder = write_files(tmp_path_factory.mktemp("aps"))
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "fanwatch.cli",
-            "evaluate",
-            "aps",
-            "--data",
-            folder,
-            "--project",
-            folder / "aps",
-        ],
-        env=os.environ
-        | {"OMP_NUM_THREADS": "1"},  # threads that wait for each other on busy cores take four times as long
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return folder, done.stdout
+    folder = tmp_path_factory.mktemp("aps")
+    return folder, trucks_project(folder)
 
 
 def test_the_trucks_cost_less_than_never_and_always_calling_and_are_not_called_scanias(

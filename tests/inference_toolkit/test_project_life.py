@@ -197,6 +197,29 @@ def test_it_is_served_over_mqtt_with_the_models_own_topics(
     assert (message.topic, verdict["fault"], verdict["model"]) == ("pump/anomaly", 1, "pump:1")
 
 
+def test_it_is_served_over_mqtt_on_any_topics(project: Path, new_site: Callable[[], Site]) -> None:
+    acl = PUMPS_ACL.replace("readwrite pump/#", "readwrite hall/#")
+    with Mosquitto(new_site(), acl=acl) as broker, broker.connect("legacy") as listener:
+        listener.subscribe("hall/2/verdicts/#")
+        secrets = broker.site.secrets_of("predictor")
+        reading = {"deviceID": "p1", "timeStamp": format_timestamp(datetime.now(UTC)), **FAULTY}
+        account = ("--username", "predictor", "--secrets", secrets)
+        topics = ("--in-topic", "hall/2/pumps", "--out-topic", "hall/2/verdicts")
+        at = f"{broker.host}:{broker.port}"
+        with serving(project, "--port", "0", "--mqtt", at, *account, *topics) as lines:
+            assert lines[1].startswith("hall/2/pumps[/DEVICE] in, hall/2/verdicts[/DEVICE] out")
+            listener.publish("hall/2/pumps", json.dumps(reading))
+            message = listener.next()
+    verdict = json.loads(message.payload)
+    assert (message.topic, verdict["fault"], verdict["model"]) == ("hall/2/verdicts", 1, "pump:1")
+
+
+def test_topics_of_which_one_contains_the_other_get_a_sentence(project: Path, run: Run) -> None:
+    topics = ("--in-topic", "hall", "--out-topic", "hall/verdicts")
+    said = run("serve", project, "--mqtt", "127.0.0.1:1", "--port", "0", *topics, code=1)
+    assert "would come back as a reading" in said
+
+
 def test_a_broker_that_is_not_there_gets_a_sentence(project: Path, run: Run) -> None:
     assert "expected HOST or HOST:PORT" in run("serve", project, "--mqtt", "host:port", "--port", "0", code=1)
 
@@ -304,7 +327,8 @@ def test_the_engine_is_given_the_model_the_service_and_nothing_else(
 ) -> None:
     gather(tmp_path / "context", bundle, manifest_of(bundle), keys[1], REPOSITORY)
     found = {path.name for path in (tmp_path / "context").iterdir()}
-    assert found == {"Dockerfile", "pyproject.toml", "uv.lock", "contract", "inference", "models"}
+    rooms = {"contract", "inference", "model_folder"}
+    assert found == {"Dockerfile", "pyproject.toml", "uv.lock", "models"} | rooms
     recipe = (tmp_path / "context" / "Dockerfile").read_text()
     assert recipe.startswith((REPOSITORY / "inference" / "Dockerfile").read_text())
     assert 'ENV FANWATCH_ALLOW_HANDLERS="true"' in recipe

@@ -14,6 +14,7 @@ from contract.command import Condition, FanCommand
 from contract.rejection import Reason
 from testbed.mosquitto import Connection, Mosquitto
 from testbed.site import Site
+from testbed.waiting import wait_until
 from tests.browser.watched_page import watched_page
 from tests.monitor.made_verdicts import BROKEN, RUNNING, lively, rejection, verdict
 from tests.monitor.monitor_process import MonitorProcess, plant_file
@@ -393,3 +394,33 @@ def test_a_hundred_fans_have_a_hundred_tiles_and_only_those_in_sight_are_drawn(
         assert page.locator(".spark canvas").count() < 200
         page.locator('.tile[data-id="fan-99"]').scroll_into_view_if_needed()
         expect(page.locator('.tile[data-id="fan-99"] .spark canvas')).to_have_count(4)
+
+
+def test_while_no_verdict_of_any_machine_comes_each_tile_says_so_and_no_machine_is_silent(
+    browser: Browser, broker: Mosquitto, tmp_path: Path
+) -> None:
+    with (
+        MonitorProcess(
+            tmp_path / "monitor",
+            broker,
+            FANWATCH_DEMO="true",
+            FANWATCH_PLANT_FILE=plant_file(tmp_path, silent_after_s=5),
+        ) as monitor,
+        broker.connect("predictor") as predictor,
+        broker.connect("simulator") as simulator,
+        watched_page(browser, monitor.url) as page,
+    ):
+        stage = Stage(monitor, predictor, simulator)
+        page.goto("/")
+        stage.six_fans()
+        said = page.locator(".tile-notes").filter(has_text="no verdicts of any machine arrive")
+        expect(said).to_have_count(6, timeout=20_000)
+        expect(page.locator('.tile .pill[data-state="healthy"]')).to_have_count(6)
+        page.get_by_role("link", name="Fan 5").click()
+        expect(page.locator("#head-note")).to_contain_text("no verdicts of any machine arrive")
+
+        def says_it_no_more() -> bool:
+            stage.six_fans(1)
+            return page.locator("#head-note").is_hidden()
+
+        wait_until(says_it_no_more, within_s=30, what="the end of the note")

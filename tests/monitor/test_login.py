@@ -25,7 +25,14 @@ OURS = {"Origin": "http://127.0.0.1:8080", "Host": "127.0.0.1:8080", "Sec-Fetch-
 PASSWORD = "the first password of all"
 HTML = {"Accept": "text/html,application/xhtml+xml"}
 PAGES = ["/", "/alarms", "/fan/5", "/history", "/quality", "/log", "/account"]
-APIS = ["/api/fans", "/api/fans/5", "/api/alarms", "/api/fans/5/history", "/api/fans/5/diagnosis"]
+APIS = [
+    "/api/fans",
+    "/api/fans/5",
+    "/api/alarms",
+    "/api/fans/5/history",
+    "/api/fans/5/diagnosis",
+    "/api/fans/5/maintenance",
+]
 
 
 class Site:

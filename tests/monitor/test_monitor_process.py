@@ -210,7 +210,9 @@ def test_neither_a_restart_nor_a_session_that_the_broker_lost_invents_missing_re
         shutil.rmtree(broker.folder / "data")
         (broker.folder / "data").mkdir()
         broker.start()
-        wait_until(lambda: monitor.log().count('"subscribed"') >= 2, within_s=20, what="a new subscription")
+        wait_until(
+            lambda: monitor.log().count('"broker_subscribed"') >= 2, within_s=20, what="a new subscription"
+        )
         say(broker, 90, 92)
         assert wait_losses(monitor, 5)["missing"] == 1
 

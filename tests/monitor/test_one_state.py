@@ -1,7 +1,7 @@
 """The diagnosis alone decides what a fan's state is, and the page and the alarms say the same."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -70,7 +70,7 @@ class _Broker:
     def take(self, most: int, timeout_s: float) -> list[Arrived]:
         raise NotImplementedError("these tests hand the messages in themselves")
 
-    def acknowledge(self, arrived: Arrived) -> None:
+    def acknowledge(self, arrived: Sequence[Arrived]) -> None:
         pass
 
 
@@ -101,7 +101,7 @@ class Run:
         else:
             self.fleet.take_rejection(content)
         body = content.to_json()
-        self.watch._work([Arrived(1, 1, 1, body, content)])
+        self.watch._work([Arrived(1, 1, body, content)])
         self.desk.tick()
 
     def run(self, readings: int, fault: int = 0, signals: dict[str, float] | None = None) -> None:
@@ -149,6 +149,50 @@ def run(tmp_path: Path, clock: StillClock, plant: Plant) -> Iterator[Run]:
     made = Run(tmp_path, clock, plant)
     yield made
     made.database.close()
+
+
+def test_a_machine_that_somebody_works_on_is_in_maintenance_until_that_ends_and_then_what_it_was(
+    run: Run, clock: StillClock
+) -> None:
+    run.run(20)
+    assert run.state() is State.HEALTHY
+    now = datetime.fromtimestamp(clock.now(), UTC)
+    run.desk.plan_maintenance("5", "Anna", now, now + timedelta(seconds=60), "bearing")
+    run.run(20, fault=1)
+    assert run.state() is State.MAINTENANCE
+    prognosis = run.watch.prognosis("5")
+    assert prognosis.status is not None
+    assert prognosis.status.in_maintenance
+    assert run.alarms == {FindingKind.MACHINE_FAULT: AlarmState.SUPPRESSED}
+    run.run(41, fault=1)
+    assert run.state() is State.FAULT
+    assert run.alarms == {FindingKind.MACHINE_FAULT: AlarmState.UNACKNOWLEDGED}
+
+
+def test_a_maintenance_that_is_cancelled_or_begins_is_seen_without_a_message(
+    run: Run, clock: StillClock
+) -> None:
+    run.run(20)
+    now = datetime.fromtimestamp(clock.now(), UTC)
+    run.desk.plan_maintenance("5", "Anna", now + timedelta(seconds=3), now + timedelta(hours=1), "bearing")
+    run.wait(2)
+    assert run.state() is State.HEALTHY
+    run.wait(1)
+    assert run.state() is State.MAINTENANCE
+    [planned] = run.desk.maintenance()
+    run.desk.cancel_maintenance(planned.window.number, "Anna")
+    run.wait(1)
+    assert run.state() is State.HEALTHY
+
+
+def test_a_restart_knows_who_is_worked_on(run: Run, tmp_path: Path, clock: StillClock, plant: Plant) -> None:
+    run.run(20)
+    now = datetime.fromtimestamp(clock.now(), UTC)
+    run.desk.plan_maintenance("5", "Anna", now, now + timedelta(hours=1), "bearing")
+    run.database.close()
+    again = Run(tmp_path, clock, plant)
+    assert again.state() is State.MAINTENANCE
+    again.database.close()
 
 
 def test_a_fan_is_unknown_then_healthy_then_at_fault_then_healthy_again(run: Run) -> None:

@@ -346,6 +346,43 @@ def test_a_session_that_ends_takes_an_open_page_to_the_login(browser: Browser, p
         expect(page).to_have_url(re.compile(r"/login\?next=%2Falarms$"))
 
 
+def test_maintenance_is_planned_and_cancelled_on_the_page_of_the_machine(
+    browser: Browser, plant: Plant
+) -> None:
+    with watched_page(browser, plant.monitor.url) as page:
+        page.goto("/fan/5")
+        sign_in(page, plant)
+        expect(page.get_by_label("From")).not_to_have_value("")  # the page's own suggestion
+        page.get_by_label("From").fill("2001-01-01T00:00")
+        page.get_by_role("textbox", name="Reason").fill("new bearing")
+        page.get_by_role("button", name="Plan").click()
+        expect(page.locator("#plan-said")).to_contain_text("at most 31 days")
+        today = page.get_by_label("Until").input_value()[:10]
+        page.get_by_label("From").fill(f"{today}T00:00")
+        page.get_by_role("button", name="Plan").click()
+        window = page.locator("#planned-list li")
+        expect(window).to_contain_text("planned by operator: new bearing")
+        plant.breaks("5")
+        expect(page.locator("#pill")).to_have_text("Maintenance")
+        kept = page.locator('.alarm[data-aside="true"]')
+        expect(kept).to_contain_text("Kept from view by maintenance")
+        window.get_by_role("button", name="Cancel").click()
+        expect(page.locator("#planned-none")).to_be_visible()
+        expect(page.locator("#pill")).to_have_text("Fault")
+        expect(page.locator('.alarm[data-state="unacknowledged"]')).to_be_visible()
+        page.goto("/log")
+        expect(page.locator("tbody")).to_contain_text("Plan maintenance")
+
+
+def test_an_alarm_of_the_way_leads_to_its_past_alarms(browser: Browser, plant: Plant) -> None:
+    with watched_page(browser, plant.monitor.url) as page:
+        page.goto("/fan/fanwatch")
+        sign_in(page, plant)
+        page.goto("/fan/fanwatch")
+        expect(page.get_by_role("heading", name="Alarm history of fanwatch")).to_be_visible()
+        expect(page.get_by_text("This is no machine but the way of the readings")).to_be_visible()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1360, 360], ids=["desk", "phone"])
 def test_axe_finds_nothing_and_every_target_is_large_enough_for_a_glove(

@@ -31,6 +31,7 @@ class Told:
     plant: Plant = PLANT
     clock: StillClock = field(default_factory=StillClock)
     offline: set[str] = field(default_factory=set)
+    excused: set[str] = field(default_factory=set)
     listening: int | None = 1
     standing: set[tuple[str, FindingKind]] = field(default_factory=set)
     found: list[Finding] = field(default_factory=list)
@@ -54,7 +55,9 @@ class Told:
             found += self.diagnosis.take(device, self.clock.now(), 0.05, moving, "boot", self._seq)
         if refused:
             found += self.diagnosis.take_rejection(rejection(refused, Reason.SIGNAL_MISSING))
-        found += self.silences.look(self.listening, verdicts=bool(speaking), offline=self.offline)
+        found += self.silences.look(
+            self.listening, verdicts=bool(speaking), offline=self.offline, excused=self.excused
+        )
         for each in found:
             (self.standing.add if each.present else self.standing.discard)((each.device_id, each.kind))
         self.found += found
@@ -113,6 +116,15 @@ def test_a_machine_that_spoke_some_seconds_before_the_way_went_down_is_not_silen
     told.seconds(10, *SIX[1:])
     told.seconds(60)
     assert told.standing == {(WAY, DOWN)}
+
+
+def test_machines_that_are_all_worked_on_make_no_finding_of_the_way() -> None:
+    told = Told()
+    told.excused = set(SIX[1:])
+    told.seconds(20, *SIX)
+    told.seconds(60)
+    assert not told.down
+    assert told.silent() == set(SIX), "the alarms' desk keeps them from view"
 
 
 def test_a_predictor_that_is_offline_is_named_and_named_again_when_it_is_back() -> None:

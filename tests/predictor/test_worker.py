@@ -7,8 +7,8 @@ import pytest
 
 from contract.reading import Reading
 from contract.timestamp import format_timestamp
+from mqtt_session.session import Confirmation, ConnectionChange, Delivery, Event
 from predictor.acknowledgement import AcknowledgementWindow
-from predictor.broker import Confirmation, ConnectionChange, Delivery, Event
 from predictor.health import Progress
 from predictor.judgement import Judge, Message, Outcome
 from predictor.metrics import PredictorMetrics

@@ -11,8 +11,9 @@ import pytest
 
 from contract.bundle import SIGNATURE_FILE
 from contract.deployment import Deployment
+from model_folder.folder import ModelFolderError
 from training.bundle import BundleError, assemble_bundle, read_manifest
-from training.deployed import NotDeployable, bundle_folder, champion_in_use, deploy, read_deployment
+from training.deployed import bundle_folder, champion_in_use, deploy, read_deployment
 
 COMMITTED = Path(__file__).parents[2] / "models" / "fan"
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -71,7 +72,7 @@ def test_what_was_measured_against_another_champion_is_not_deployed(tmp_path: Pa
     models = tmp_path / "models"
     put(models, bundle(tmp_path, "1"), "champion", None)
     put(models, bundle(tmp_path, "2"), "champion", "1")
-    with pytest.raises(NotDeployable, match="the champion is 2 now; 3 was measured against 1"):
+    with pytest.raises(ModelFolderError, match="the champion is 2 now; 3 was measured against 1"):
         put(models, bundle(tmp_path, "3"), "challenger", "1")
     assert not (models / "fan" / "3").exists()
 
@@ -79,7 +80,7 @@ def test_what_was_measured_against_another_champion_is_not_deployed(tmp_path: Pa
 def test_another_bundle_under_a_version_that_is_there_is_refused(tmp_path: Path) -> None:
     models = tmp_path / "models"
     put(models, bundle(tmp_path, "1"), "champion", None)
-    with pytest.raises(NotDeployable, match="is there already and is another bundle"):
+    with pytest.raises(ModelFolderError, match="a version never changes"):
         put(models, bundle(tmp_path, "1", b"other"), "champion", "1")
 
 
@@ -126,14 +127,14 @@ def test_a_damaged_bundle_is_not_deployed(tmp_path: Path) -> None:
 def test_a_deployment_that_is_none_gets_a_sentence(tmp_path: Path, content: str) -> None:
     (tmp_path / "fan").mkdir()
     (tmp_path / "fan" / "deployment.json").write_text(content)
-    with pytest.raises(NotDeployable, match="is no deployment"):
+    with pytest.raises(ModelFolderError, match="does not say which version"):
         champion_in_use(tmp_path, "fan")
 
 
 def test_another_models_deployment_and_a_version_that_is_not_there_get_a_sentence(tmp_path: Path) -> None:
     put(tmp_path, bundle(tmp_path, "1"), "champion", None)
     shutil.copytree(tmp_path / "fan", tmp_path / "pump")
-    with pytest.raises(NotDeployable, match="is of model fan, expected pump"):
+    with pytest.raises(ModelFolderError, match="is of model fan, expected pump"):
         champion_in_use(tmp_path, "pump")
-    with pytest.raises(NotDeployable, match="version 7 of fan is not there"):
+    with pytest.raises(ModelFolderError, match="version 7 of fan is not there"):
         bundle_folder(tmp_path, "fan", "7")

@@ -3,15 +3,18 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from inference_toolkit.registry import pull_bundle
+from testbed.registry import Registry
 from training.bundle import read_manifest
 from training.dataset import generate
-from training.signing import generate_keys
+from training.signing import generate_keys, verify_bundle
 
 WORKFLOW = Path(__file__).parents[2] / "docs" / "examples" / "model-ci.yml"
 INSTALLED_ALREADY = "Install"
@@ -83,19 +86,30 @@ def runner(tmp_path: Path) -> Runner:
     return Runner(checkout, private.read_text())
 
 
-@pytest.mark.timeout(600)  # four commands that load TensorFlow or MLflow, on a machine with other work
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    with Registry(tmp_path / "registry") as server:
+        yield server
+
+
+@pytest.mark.timeout(600)  # commands that load TensorFlow or MLflow, on a machine with other work
 def test_its_commands_train_gate_sign_and_pack_a_bundle_and_publish_none_that_is_no_better(
-    runner: Runner,
+    runner: Runner, registry: Registry, tmp_path: Path
 ) -> None:
     workflow = described()
-    runner.run(workflow, EPOCHS="8")
+    here = {"REGISTRY": f"{registry.host}/models", "FANWATCH_REGISTRY_PLAIN_HTTP": "true"}
+    runner.run(workflow, EPOCHS="8", **here)
     assert runner.outputs == {"steps.pipeline.outputs.passed": "true"}
-    assert runner.done[-1].startswith("Build the archive")
+    assert runner.done[-1] == "Push to the registry"
     assert read_manifest(runner.folder / "dist" / "unpacked" / "bundle").model_id == "fan:1"
     assert (runner.folder / "models" / "fan" / "1" / "model.sig").is_file()
 
+    pulled = tmp_path / "pulled"
+    assert pull_bundle(f"{registry.host}/models/fan:1", pulled, plain_http=True).model_id == "fan:1"
+    verify_bundle(pulled, runner.folder / "data" / "model-signing.pub")
+
     (runner.folder / "runs" / "ci").rename(runner.folder / "runs" / "last-week")
-    runner.run(workflow, EPOCHS="8")
+    runner.run(workflow, EPOCHS="8", **here)
     assert runner.outputs == {"steps.pipeline.outputs.passed": "false"}
     assert runner.done[-1] == "Train, gate, register, sign"
 

@@ -2,8 +2,9 @@
 
 import json
 
+from model_folder.folder import ModelFolderError
 from training.bundle import BundleError
-from training.deployed import NotDeployable, deploy
+from training.deployed import deploy
 from training.steps import gate, package, register
 from training.steps.runner import Outcome, Run, Step, StepFailed
 from training.tracking import CHALLENGER, CHAMPION, Registry, RegistryUnusable
@@ -32,7 +33,7 @@ def _work(run: Run) -> Outcome:
             registry = Registry(run.settings.registry_dir, run.settings.mlflow_tracking_uri)
             registry.set_alias(order.name, CHAMPION, version)
             registry.set_alias(order.name, CHALLENGER, None)
-    except (NotDeployable, BundleError, RegistryUnusable) as error:
+    except (ModelFolderError, BundleError, RegistryUnusable) as error:
         raise StepFailed(str(error)) from error
     (run.of(NAME) / DEPLOYED_FILE).write_text(deployment.model_dump_json(indent=2) + "\n")
     role = "champion" if deployment.champion == version else "challenger"

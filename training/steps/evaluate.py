@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from contract.bundle import MANIFEST_FILE, ModelSignature
+from model_folder.folder import ModelFolderError
 from training.bundle import LITERT_FILE, BundleError, litert_probabilities, read_manifest
 from training.dataset import DataSet, generate
-from training.deployed import NotDeployable, bundle_folder
+from training.deployed import bundle_folder
 from training.evaluation import evaluate
 from training.fan import FAN_SIGNALS
 from training.metrics import measure
@@ -101,7 +102,7 @@ def _champion(order: Order) -> _Champion:
     try:
         folder = bundle_folder(order.models_dir, order.name, order.champion)
         manifest = read_manifest(folder)
-    except (NotDeployable, BundleError) as error:
+    except (ModelFolderError, BundleError) as error:
         raise StepFailed(str(error)) from error
     if [spec.name for spec in manifest.signals] != order.names:
         raise StepFailed(
@@ -239,7 +240,7 @@ def _outside(run: Run) -> Iterable[Path]:
     if order.champion is not None:
         try:
             yield bundle_folder(order.models_dir, order.name, order.champion) / MANIFEST_FILE
-        except (NotDeployable, BundleError) as error:
+        except (ModelFolderError, BundleError) as error:
             raise StepFailed(str(error)) from error
 
 

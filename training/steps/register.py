@@ -3,8 +3,9 @@
 import json
 from dataclasses import asdict
 
+from model_folder.folder import ModelFolderError
 from training.bundle import BundleError, read_manifest
-from training.deployed import NotDeployable, bundle_folder, versions_there
+from training.deployed import bundle_folder, versions_there
 from training.steps import evaluate, gate
 from training.steps.runner import Outcome, Run, Step, StepFailed
 from training.tracking import CHALLENGER, CHAMPION, Registered, Registry, RegistryUnusable
@@ -32,7 +33,7 @@ def _work(run: Run) -> Outcome:
         version = order.version or _version(known, run_id, versions_there(order.models_dir, order.name))
         made = registry.register(order.name, version, run_id, reason)
         registry.set_alias(order.name, CHALLENGER, version)
-    except (RegistryUnusable, NotDeployable, BundleError) as error:
+    except (RegistryUnusable, ModelFolderError, BundleError) as error:
         raise StepFailed(str(error)) from error
     (run.of(NAME) / VERSION_FILE).write_text(json.dumps(asdict(made), indent=2) + "\n")
     place = "the server" if run.settings.mlflow_tracking_uri else registry.place

@@ -29,7 +29,7 @@ class LongOutage:
         """Fill the queue, look for the alarms, let it drain."""
         stack, flow = bench.stack, bench.flow
         bench.pass_time(3)
-        stack.kill(Part.INFLUXDB)
+        stack.take_away(Part.INFLUXDB)
         bench.within(10, lambda: DATABASE_AWAY in bench.alarms.firing(), "an alarm that InfluxDB is away")
         at_alarm = flow.acknowledged_count + self.per_second * pending_s("Service does not answer")
         bench.figures["readings until the alarm"] = round(at_alarm)

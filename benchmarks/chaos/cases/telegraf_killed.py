@@ -20,7 +20,7 @@ class TelegrafKilledInAnOutage:
         """InfluxDB goes, Telegraf gathers, is killed and starts again; then InfluxDB comes back."""
         outage_s = bench.scaled(20, least=6)
         bench.somewhen(0.5, 2)
-        bench.stack.kill(Part.INFLUXDB)
+        bench.stack.take_away(Part.INFLUXDB)
         bench.somewhen(0.3 * outage_s, 0.7 * outage_s)
         bench.stack.kill(Part.TELEGRAF)
         bench.somewhen(0.5, 2)

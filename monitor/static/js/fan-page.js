@@ -2,7 +2,7 @@
 
 import { onAlarms } from "./alarm-feed.js";
 import { AlarmList, isAimed } from "./alarm-list.js";
-import { ASIDE, kindWord, UNANSWERED } from "./alarm-words.js";
+import { ASIDE, isWayDown, kindWord, UNANSWERED, WAY_DOWN } from "./alarm-words.js";
 import { announce, say } from "./announcer.js";
 import { command } from "./commands.js";
 import { element, icon, setData, setText } from "./dom.js";
@@ -11,6 +11,7 @@ import { Feed } from "./feed.js";
 import { link } from "./link.js";
 import { showLosses } from "./losses.js";
 import { Machine } from "./machine.js";
+import { planned } from "./maintenance.js";
 import { follow, repaint as repaintOutlook, showReasons } from "./outlook.js";
 import { showPast } from "./past-alarms.js";
 import { ScatterChart } from "./scatter-chart.js";
@@ -63,8 +64,8 @@ function head() {
   setText(find("fact-rejected"), String(machine.rejected));
   setText(find("fact-model"), machine.model ?? "–");
   showLosses(find("losses"), machine.losses);
-  const notes = [];
-  if (machine.behind_s > LATE_S && machine.state !== "silent") {
+  const notes = machine.wayDown ? [`${WAY_DOWN}.`] : [];
+  if (machine.behind_s > LATE_S && machine.state !== "silent" && !machine.wayDown) {
     notes.push(`These readings are ${duration(machine.behind_s)} old: a backlog, or a clock that is wrong.`);
   }
   if (machine.refusal) {
@@ -100,6 +101,10 @@ function draw() {
 /** The machine's alarms, their reasons and its history, whenever they are others. */
 function takeAlarms(all, timeLeft, _changed, ordered) {
   const mine = all.filter((alarm) => alarm.device === id);
+  if (machine.wayDown !== isWayDown(all)) {
+    machine.wayDown = isWayDown(all);
+    head();
+  }
   const now = JSON.stringify(mine);
   const changed = now !== toldAlarms;
   if (changed && isAimed() && toldAlarms !== null && !ordered) return; // not under a finger
@@ -205,6 +210,7 @@ onRepaint(() => {
   repaintOutlook();
 });
 onAlarms(takeAlarms);
+planned(id);
 follow(id, ({ signals: plans }) => (usual = new Map(plans.map((plan) => [plan.name, plan]))));
 setInterval(() => known && setText(find("fact-contact"), age(machine.contactAge)), 1000);
 new Feed(`/api/fans/${encodeURIComponent(id)}`, take, link).start();

@@ -16,6 +16,8 @@ export class Machine {
     this.alarm = null;
     this.aside = false;
     this.left = null;
+    /** Whether no verdict of any machine arrives. */
+    this.wayDown = false;
     this.#limit = limit;
   }
 

@@ -1,6 +1,6 @@
 // One machine on the fleet page.
 
-import { kindWord, UNANSWERED } from "./alarm-words.js";
+import { kindWord, UNANSWERED, WAY_DOWN } from "./alarm-words.js";
 import { command } from "./commands.js";
 import { element, icon, setData, setText } from "./dom.js";
 import { age, displayName, duration, label, number, percent, unit } from "./format.js";
@@ -158,11 +158,11 @@ export class Tile {
   }
 
   #notes() {
-    const { rejected, refusal, refused, behind_s: behind, state } = this.#machine;
-    const notes = others(this.#machine);
+    const { rejected, refusal, refused, behind_s: behind, state, wayDown } = this.#machine;
+    const notes = [...(wayDown ? [WAY_DOWN] : []), ...others(this.#machine)];
     if (refused) notes.push(`Readings are refused: ${refusal.reason.replaceAll("_", " ")}`);
     else if (rejected > 0) notes.push(`${rejected} refused`);
-    if (behind > LATE_S && state !== "silent") notes.push(`Readings are ${duration(behind)} old`);
+    if (behind > LATE_S && state !== "silent" && !wayDown) notes.push(`Readings are ${duration(behind)} old`);
     setText(this.#parts.notes, notes.join(" · "));
     this.#parts.notes.hidden = notes.length === 0;
   }

@@ -17,8 +17,9 @@ from inference_toolkit.command import app
 from testbed.containers import BIND, ROOT, docker
 from testbed.registry import Registry
 from testbed.waiting import wait_until
+from tests.inference_toolkit.example_models import learned_pump, trucks_project
 from tests.inference_toolkit.projects import rows_and_faults, write_project
-from training.signing import generate_keys
+from training.signing import generate_keys, sign_bundle
 
 PORT = 18000
 
@@ -43,6 +44,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(folder: Path, project: Path, tag: str) -> Iterator[str]:
     bundle = folder / f"bundle-{project.name}"
     run("pack", project, "--out", bundle, "--key", folder / "keys" / "model-signing.key")
+    yield from image_of(folder, bundle, tag)
+
+
+def image_of(folder: Path, bundle: Path, tag: str) -> Iterator[str]:
     run("build", bundle, "--public-key", folder / "keys" / "model-signing.pub", "--tag", tag)
     yield tag
     docker("image", "rm", "--force", tag)
@@ -61,6 +66,20 @@ def onnx(folder: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def handler(folder: Path) -> Iterator[str]:
     yield from built(folder, folder / "handler", "fanwatch-test-handler:1")
+
+
+@pytest.fixture(scope="module")
+def skab(folder: Path) -> Iterator[str]:
+    learned_pump(folder)
+    bundle = folder / "pump"
+    sign_bundle(bundle, folder / "keys" / "model-signing.key")
+    yield from image_of(folder, bundle, "fanwatch-test-skab:1")
+
+
+@pytest.fixture(scope="module")
+def aps(folder: Path) -> Iterator[str]:
+    trucks_project(folder)
+    yield from built(folder, folder / "aps", "fanwatch-test-aps:1")
 
 
 @contextmanager
@@ -94,6 +113,8 @@ def served_by(name: str, model: str) -> dict[str, Any]:
         ("litert", "fan", "litert"),
         ("onnx", "pump", "onnxruntime_onnx"),
         ("handler", "pump", "fanwatch_handler"),
+        ("skab", "pump", "litert"),
+        ("aps", "aps", "onnxruntime_onnx"),
     ],
 )
 def test_the_image_of_a_model_serves_it_and_is_not_root(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import mqtt5
 import pytest
 
-from predictor.wire import ConnectionLost, Wire
+from mqtt_session.wire import ConnectionLost, Wire
 
 
 @pytest.fixture
