@@ -23,6 +23,7 @@ class ProcessStack(SiteStack):
     """
 
     def __init__(self, kept: Path, influxdb: InfluxDB, others: list[ServerProcess]) -> None:
+        self.folder = REPOSITORY
         self._kept = kept
         self._influxdb = influxdb
         self._others = others
@@ -80,6 +81,7 @@ class ProcessDevice(Device):
         servers: dict[str, ServerProcess],
         places: dict[str, Path] | None = None,
     ) -> None:
+        self.folder = REPOSITORY
         self._influxdb = influxdb
         self._broker = broker
         self._servers = servers

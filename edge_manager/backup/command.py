@@ -16,7 +16,7 @@ from edge_manager.backup.operations import restore as bring_back
 from edge_manager.backup.site_stack import ComposeStack
 from edge_manager.backup.upgrade import UpgradeError
 from edge_manager.backup.upgrade_run import Upgrade
-from edge_manager.device_health.compose import Compose, ComposeError
+from edge_manager.device.compose import Compose, SiteError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,16 +26,16 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
-Directory = Annotated[
+Folder = Annotated[
     Path,
-    typer.Option(envvar="FANWATCH_DIRECTORY", help="Folder of docker-compose.yml."),
+    typer.Option(envvar="FANWATCH_FOLDER", help="The site's folder, with docker-compose.yml."),
 ]
 PassphraseFile = Annotated[
     Path | None, typer.Option("--passphrase-file", help="A file whose first line is the passphrase.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON object, for programs.")]
 _HERE = Path()
-_MISTAKES = (ArchiveError, LockError, BackupError, ComposeError, UpgradeError, OSError, tarfile.TarError)
+_MISTAKES = (ArchiveError, LockError, BackupError, SiteError, UpgradeError, OSError, tarfile.TarError)
 
 
 @app.command(
@@ -54,14 +54,14 @@ def backup(
         ),
     ] = None,
     passphrase_file: PassphraseFile = None,
-    directory: Directory = _HERE,
+    folder: Folder = _HERE,
     as_json: AsJson = False,
 ) -> None:
     """Write everything that this site needs into one file, while it runs."""
     try:
         lock = _lock(key, passphrase_file)
         manifest = back_up(
-            ComposeStack(Compose(directory.resolve())),
+            ComposeStack(Compose(folder.resolve())),
             out,
             lock,
             datetime.now(UTC),
@@ -116,7 +116,7 @@ def restore(
         bool,
         typer.Option("--overwrite-existing-data", help="Throw away the data of this site for the backup's."),
     ] = False,
-    directory: Directory = _HERE,
+    folder: Folder = _HERE,
     as_json: AsJson = False,
 ) -> None:
     """Bring a site back from a backup, on an empty machine; it refuses where there is data."""
@@ -126,7 +126,7 @@ def restore(
             manifest = check(file, opener)
         else:
             manifest = bring_back(
-                ComposeStack(Compose(directory.resolve())),
+                ComposeStack(Compose(folder.resolve())),
                 file,
                 opener,
                 overwrite=overwrite,
@@ -136,7 +136,7 @@ def restore(
         _fail(error)
     _tell(file, manifest, as_json)
     if not only_check:
-        typer.echo("The site is back, and stopped. Start it: docker compose up --detach", err=True)
+        typer.echo("The site is back, and stopped. Start it: fanwatch up", err=True)
 
 
 @app.command(
@@ -161,11 +161,11 @@ def upgrade(
     despite_findings: Annotated[
         bool, typer.Option("--despite-findings", help="Begin though doctor finds errors.")
     ] = False,
-    directory: Directory = _HERE,
+    folder: Folder = _HERE,
 ) -> None:
     """Start newer images, checked before and taken back by itself when they do not do what the old ones did."""
     work = Upgrade(
-        Compose(directory.resolve()), lambda: datetime.now(UTC), lambda line: typer.echo(line, err=True)
+        Compose(folder.resolve()), lambda: datetime.now(UTC), lambda line: typer.echo(line, err=True)
     )
     try:
         if back:

@@ -107,7 +107,7 @@ def _write(stack: SiteStack, archive: ArchiveWriter, say: Callable[[str], None])
         (DATABASE, stack.database(DATABASE_BACKUP), "the history in InfluxDB"),
     ):
         say(f"copying {what}")
-        with _sender(command, what) as stream:
+        with _sender(command, stack.folder, what) as stream:
             archive.add_tar(part, stream)
     return archive.finish()
 
@@ -151,16 +151,18 @@ def restore(
     """
     say("verifying the backup")
     manifest = check(file, opener)
-    in_the_way = _in_the_way(stack)
-    if in_the_way and not overwrite:
-        raise BackupError(
-            f"this site has data already ({', '.join(in_the_way)}), and nothing was changed. To throw it away for the "
-            "backup's: the same command with --overwrite-existing-data"
-        )
+    new_files = _bring_back_files(stack, file, opener, manifest, say)
+    try:
+        stack.prepare()
+        in_the_way = _in_the_way(stack, overwrite=overwrite)
+    except BaseException:
+        for new in new_files:
+            new.unlink(missing_ok=True)
+        raise
     stack.stop()
     if in_the_way:
         say("throwing away what is there")
-        _run(stack.places("clear"), "emptying the volumes")
+        _run(stack.places("clear"), stack.folder, "emptying the volumes")
     try:
         _bring_back(stack, file, opener, manifest, say)
     except BaseException as error:
@@ -175,12 +177,53 @@ def restore(
     return manifest
 
 
-def _in_the_way(stack: SiteStack) -> list[str]:
-    answer = _run(stack.places("held"), "looking for data")
+def _in_the_way(stack: SiteStack, *, overwrite: bool) -> list[str]:
+    """What would be overwritten.
+
+    Raises:
+        BackupError: There is something, and it may not be.
+    """
+    answer = _run(stack.places("held"), stack.folder, "looking for data")
     found = [str(name) for name in json.loads(answer)]
-    files = [path.name for path in stack.site_files().values() if path.is_file()]
     running = [f"{name} runs" for name in stack.running()]
-    return [*found, *files, *running]
+    in_the_way = [*found, *running]
+    if in_the_way and not overwrite:
+        raise BackupError(
+            f"this site has data already ({', '.join(in_the_way)}), and nothing was changed. To throw it away for "
+            "the backup's: the same command with --overwrite-existing-data"
+        )
+    return in_the_way
+
+
+def _bring_back_files(
+    stack: SiteStack, file: Path, opener: Opener, manifest: Manifest, say: Callable[[str], None]
+) -> list[Path]:
+    """Writes the files of the host that are not there, and returns them; one that is there is this machine's own."""
+    content = io.BytesIO()
+
+    @contextmanager
+    def keep() -> Iterator[IO[bytes]]:
+        yield content
+
+    with opener.open(file) as stream:
+        unpack(stream, manifest, {SITE: keep})
+    content.seek(0)
+    if not content.getbuffer().nbytes:
+        return []
+    written = []
+    with tarfile.open(mode="r|", fileobj=content) as archive:
+        for member in archive:
+            taken = archive.extractfile(member)
+            # Only where this machine's own stack says: a backup does not choose where to write.
+            target = stack.site_files().get(member.name)
+            if taken is None or target is None:
+                continue
+            if target.is_file():
+                say(f"{target} stays as it is on this machine")
+                continue
+            target.write_bytes(taken.read())
+            written.append(target)
+    return written
 
 
 def _bring_back(
@@ -189,40 +232,26 @@ def _bring_back(
     @contextmanager
     def volumes() -> Iterator[IO[bytes]]:
         say("bringing back the volumes")
-        with _taker(stack.places("place"), "the volumes") as stream:
+        with _taker(stack.places("place"), stack.folder, "the volumes") as stream:
             yield stream
 
     @contextmanager
     def database() -> Iterator[IO[bytes]]:
         say("bringing back the history in InfluxDB")
         stack.start_database()
-        with _taker(stack.database(DATABASE_RESTORE), "the history in InfluxDB") as stream:
+        with _taker(stack.database(DATABASE_RESTORE), stack.folder, "the history in InfluxDB") as stream:
             yield stream
 
-    @contextmanager
-    def site() -> Iterator[IO[bytes]]:
-        say("bringing back the site's files")
-        content = io.BytesIO()
-        yield content
-        content.seek(0)
-        places = stack.site_files()
-        with tarfile.open(mode="r|", fileobj=content) as archive:
-            for member in archive:
-                taken = archive.extractfile(member)
-                # Only where this machine's own stack says: a backup does not choose where to write.
-                if taken is not None and member.name in places:
-                    places[member.name].write_bytes(taken.read())
-
     with opener.open(file) as stream:
-        unpack(stream, manifest, {SITE: site, KEPT: volumes, DATABASE: database})
+        unpack(stream, manifest, {KEPT: volumes, DATABASE: database})
     stack.stop()
 
 
 @contextmanager
-def _sender(command: list[str], what: str) -> Iterator[IO[bytes]]:
+def _sender(command: list[str], folder: Path, what: str) -> Iterator[IO[bytes]]:
     """What a command writes, which has to end well."""
     with subprocess.Popen(  # noqa: S603 - a list
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         said = _Said(process)
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for
@@ -248,10 +277,10 @@ def _sender(command: list[str], what: str) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _taker(command: list[str], what: str) -> Iterator[IO[bytes]]:
+def _taker(command: list[str], folder: Path, what: str) -> Iterator[IO[bytes]]:
     """What a command reads, which has to end well."""
     with subprocess.Popen(  # noqa: S603 - a list
-        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as process:
         said = _Said(process)
         assert process.stdin is not None  # noqa: S101 - a pipe was asked for
@@ -293,9 +322,9 @@ class _Said:
         )
 
 
-def _run(command: list[str], what: str) -> str:
+def _run(command: list[str], folder: Path, what: str) -> str:
     ended = subprocess.run(  # noqa: S603 - a list
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     if ended.returncode:
         raise BackupError(f"{what} failed: {(ended.stderr.strip().splitlines() or ['it said nothing'])[-1]}")

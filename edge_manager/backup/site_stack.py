@@ -4,7 +4,9 @@ import platform
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from edge_manager.device_health.compose import Compose, ComposeError, run
+from edge_manager.device.compose import Compose, SiteError
+from edge_manager.device.env_file import read_values
+from edge_manager.device_health.compose import command, run
 
 __all__ = ["DATABASE_BACKUP", "DATABASE_RESTORE", "ComposeStack", "SiteStack"]
 
@@ -42,7 +44,13 @@ influxd restore -portable -db fan -host "$2" "$scratch" >&2
 
 
 class SiteStack(ABC):
-    """One site."""
+    """One site.
+
+    Attributes:
+        folder: Where its commands are run.
+    """
+
+    folder: Path
 
     @abstractmethod
     def images(self) -> dict[str, str]:
@@ -63,6 +71,9 @@ class SiteStack(ABC):
     @abstractmethod
     def running(self) -> list[str]:
         """The services that run."""
+
+    def prepare(self) -> None:  # noqa: B027 - most have nothing to make
+        """Makes what volumes need to be there, from the site's files."""
 
     @abstractmethod
     def stop(self) -> None:
@@ -86,16 +97,21 @@ class ComposeStack(SiteStack):
 
     def __init__(self, compose: Compose) -> None:
         self._compose = compose
+        self.folder = compose.folder
 
     def images(self) -> dict[str, str]:
         """The images of the containers that are there."""
-        return {str(each["Service"]): str(each.get("Image", "")) for each in self._compose.services()}
+        return {str(each["Service"]): str(each.get("Image", "")) for each in self._compose.containers()}
 
     def site_files(self) -> dict[str, Path]:
         """.env, and the plant's file if .env names one of this folder."""
         folder = self._compose.folder
         found = {"env": folder / ".env"}
-        named = _variable(folder / ".env", "FANWATCH_PLANT_FILE")
+        named = (
+            read_values(found["env"].read_text()).get("FANWATCH_PLANT_FILE")
+            if found["env"].is_file()
+            else None
+        )
         plant = (folder / named).resolve() if named else folder / "plant.toml"
         # A file elsewhere is brought back beside docker-compose.yml: a backup does not say where to write.
         found["plant.toml"] = plant if plant.is_file() else folder / "plant.toml"
@@ -104,44 +120,37 @@ class ComposeStack(SiteStack):
     def places(self, verb: str) -> list[str]:
         """A container that has the volumes and no network; its image is made before, as building writes to stdout."""
         self._need_image()
-        return self._compose.command("run", "--rm", "--no-deps", "-T", _SERVICE, verb)
+        return command("run", "--rm", "--no-deps", "-T", _SERVICE, verb)
 
     def _need_image(self) -> None:
-        [name] = self._compose.run("config", "--images", _SERVICE).split()
+        [name] = self._compose.answer("config", "--images", _SERVICE).split()
         try:
-            run(["docker", "image", "inspect", name], self._compose.folder, 60)
-        except ComposeError:
-            self._compose.run("build", "--quiet", _SERVICE, timeout_s=3600)
+            run(["docker", "image", "inspect", name], self._compose, 60)
+        except SiteError:
+            self._compose.answer("build", "--quiet", _SERVICE, timeout_s=3600)
 
     def database(self, script: str) -> list[str]:
         """In InfluxDB's own container: its backup service listens there alone."""
         inside = ("sh", "-c", script, "sh", "/var/lib/influxdb", "127.0.0.1:8088")
-        return self._compose.command("exec", "-T", "influxdb", *inside)
+        return command("exec", "-T", "influxdb", *inside)
+
+    def prepare(self) -> None:
+        """The folders of docker-compose.data-dir.yml, where .env says that data lives in one."""
+        for volume in self._compose.resolved().get("volumes", {}).values():
+            place = ((volume or {}).get("driver_opts") or {}).get("device")
+            if place:
+                Path(place).mkdir(parents=True, exist_ok=True, mode=0o755)
 
     def running(self) -> list[str]:
         """The services with a running container."""
-        return sorted(
-            {str(each["Service"]) for each in self._compose.services() if each.get("State") == "running"}
-        )
+        return sorted(self._compose.running())
 
     def stop(self) -> None:
         """`docker compose down`; volumes stay."""
-        self._compose.run("down", "--remove-orphans", timeout_s=300)
+        self._compose.answer("down", "--remove-orphans", timeout_s=300)
 
     def start_database(self) -> None:
         """InfluxDB's container, until it is healthy."""
-        self._compose.run(
+        self._compose.answer(
             "up", "--detach", "--no-deps", "--wait", "--wait-timeout", "120", "influxdb", timeout_s=180
         )
-
-
-def _variable(file: Path, name: str) -> str | None:
-    """A variable of an environment file, which Compose reads: NAME=value, quotes around it or not."""
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return None
-    values = [
-        line.partition("=")[2].strip().strip("'\"") for line in lines if line.strip().startswith(f"{name}=")
-    ]
-    return values[-1] if values and values[-1] else None

@@ -12,7 +12,8 @@ from edge_manager.backup.encryption import Passphrase, Recipients
 from edge_manager.backup.operations import back_up
 from edge_manager.backup.site_stack import ComposeStack
 from edge_manager.backup.upgrade import STATE_FILE, Noted, UpgradeError, Used, is_fresh, objections
-from edge_manager.device_health.compose import Compose, ComposeError, run
+from edge_manager.device.compose import Compose, SiteError
+from edge_manager.device_health.compose import run
 from edge_manager.device_health.device import ComposeDevice, gather
 from edge_manager.device_health.findings import find
 
@@ -72,12 +73,12 @@ class Upgrade:
 
         Raises:
             UpgradeError: It was not begun, or was taken back; says which.
-            ComposeError: It was not begun.
+            SiteError: It was not begun.
         """
         self._say("looking at the device")
         facts = gather(self._device, self._now, thorough=True)
         if facts.services is None:
-            raise ComposeError(facts.services_unknown)
+            raise SiteError(facts.services_unknown)
         used = self._used()
         if not used:
             raise UpgradeError(
@@ -110,7 +111,7 @@ class Upgrade:
             self._start(list(used))
             if flowed:
                 self._await_verdict(started, verdict_within)
-        except (ComposeError, UpgradeError) as error:
+        except (SiteError, UpgradeError) as error:
             self._say(f"failed: {error}")
             self._go_back(noted)
             raise UpgradeError(
@@ -124,7 +125,7 @@ class Upgrade:
 
         Raises:
             UpgradeError: Nothing was noted.
-            ComposeError: A step failed.
+            SiteError: A step failed.
         """
         try:
             noted = Noted.read(self._state.read_text())
@@ -135,7 +136,7 @@ class Upgrade:
 
     def _used(self) -> dict[str, Used]:
         """The image of every container."""
-        ids = self._compose.run("ps", "--all", "--quiet").split()
+        ids = self._compose.answer("ps", "--all", "--quiet").split()
         if not ids:
             return {}
         known = json.loads(self._docker("inspect", *ids))
@@ -164,16 +165,16 @@ class Upgrade:
 
     def _fetch(self, services: list[str]) -> None:
         self._say("building and pulling the new images; the old ones run on meanwhile")
-        self._compose.run("build", "--quiet", *services, *_TOOLS, timeout_s=_BUILD_S)
+        self._compose.answer("build", "--quiet", *services, *_TOOLS, timeout_s=_BUILD_S)
         # Versions are pinned: one that is here is the one.
-        self._compose.run(
+        self._compose.answer(
             "pull", "--quiet", "--policy", "missing", "--ignore-buildable", *services, timeout_s=_BUILD_S
         )
 
     def _start(self, services: list[str], *options: str) -> None:
         self._say("starting, until each service is healthy")
         wait = ("--wait", "--wait-timeout", str(_HEALTHY_S))
-        self._compose.run("up", "--detach", *wait, *options, *services, timeout_s=_HEALTHY_S + 120)
+        self._compose.answer("up", "--detach", *wait, *options, *services, timeout_s=_HEALTHY_S + 120)
 
     def _await_verdict(self, started: datetime, within: timedelta) -> None:
         self._say("waiting for a verdict of the new path in InfluxDB")
@@ -211,7 +212,7 @@ class Upgrade:
         return self._git("rev-parse", "HEAD").strip()
 
     def _git(self, *arguments: str) -> str:
-        return run(["git", *arguments], self._compose.folder, 120)
+        return run(["git", *arguments], self._compose, 120)
 
     def _docker(self, *arguments: str) -> str:
-        return run(["docker", *arguments], self._compose.folder, 120)
+        return run(["docker", *arguments], self._compose, 120)

@@ -3,11 +3,11 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from edge_manager.device_health.compose import Compose
+from edge_manager.device.compose import Compose, SiteError
 from edge_manager.device_health.device import ComposeDevice, gather
 from edge_manager.device_health.facts import Facts
 from edge_manager.device_health.findings import Limits, find
@@ -21,7 +21,9 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
-Directory = Annotated[Path, typer.Option(envvar="FANWATCH_DIRECTORY", help="Folder of docker-compose.yml.")]
+Folder = Annotated[
+    Path, typer.Option(envvar="FANWATCH_FOLDER", help="The site's folder, with docker-compose.yml.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON object, for programs.")]
 SilentAfter = Annotated[
     float, typer.Option(min=1, help="Seconds without a reading after which a fan counts as silent.")
@@ -36,9 +38,9 @@ Examples:
   fanwatch status --json            for programs
 Exit code: 0 when all is well, 1 when something is not, 2 when nobody could be asked."""
 )
-def status(directory: Directory = _HERE, as_json_: AsJson = False, silent_after: SilentAfter = 300) -> None:
+def status(folder: Folder = _HERE, as_json_: AsJson = False, silent_after: SilentAfter = 300) -> None:
     """Say how each service does, what waits, how full the disk is, which model serves, when each fan was heard."""
-    facts = _gather(directory, thorough=False)
+    facts = _gather(folder, thorough=False)
     findings = find(facts, Limits(silent_after_s=silent_after))
     typer.echo(json.dumps(as_json(facts, findings)) if as_json_ else status_text(facts, findings))
     if findings and not as_json_:
@@ -53,21 +55,25 @@ Examples:
   fanwatch doctor --json
 Exit code: 0 when nothing is wrong, 1 when something is, 2 when nobody could be asked."""
 )
-def doctor(directory: Directory = _HERE, as_json_: AsJson = False, silent_after: SilentAfter = 300) -> None:
+def doctor(folder: Folder = _HERE, as_json_: AsJson = False, silent_after: SilentAfter = 300) -> None:
     """Say what is wrong with this device and what to do, worst first."""
-    facts = _gather(directory, thorough=True)
+    facts = _gather(folder, thorough=True)
     findings = find(facts, Limits(silent_after_s=silent_after))
     typer.echo(json.dumps(as_json(facts, findings)) if as_json_ else findings_text(facts, findings))
     raise typer.Exit(1 if findings else 0)
 
 
-def _gather(directory: Path, *, thorough: bool) -> Facts:
-    facts = gather(ComposeDevice(Compose(directory.resolve())), lambda: datetime.now(UTC), thorough=thorough)
+def _gather(folder: Path, *, thorough: bool) -> Facts:
+    try:
+        device = ComposeDevice(Compose(folder.resolve()))
+    except SiteError as error:
+        _nobody_to_ask(str(error))
+    facts = gather(device, lambda: datetime.now(UTC), thorough=thorough)
     if facts.services is None:
-        typer.echo(
-            f"error: {facts.services_unknown}. Expected a Docker engine that answers and docker-compose.yml in "
-            f"{directory.resolve()}; another folder: --directory",
-            err=True,
-        )
-        raise typer.Exit(2)
+        _nobody_to_ask(facts.services_unknown)
     return facts
+
+
+def _nobody_to_ask(why: str) -> NoReturn:
+    typer.echo(f"error: {why}", err=True)
+    raise typer.Exit(2)

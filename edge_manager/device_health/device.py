@@ -1,6 +1,5 @@
 """Where the facts come from: a device on Docker Compose, asked from the host. The tests have one of processes."""
 
-import ctypes
 import json
 import os
 import platform
@@ -17,11 +16,13 @@ from typing import Any
 from cryptography import x509
 
 from contract.timestamp import format_timestamp
-from edge_manager.device_health.compose import Compose, ComposeError, run
+from edge_manager.device.compose import Compose, SiteError
+from edge_manager.device.machine import clock_is_synchronised, port_is_free
+from edge_manager.device_health.compose import command, run
 from edge_manager.device_health.facts import Broker, Certificate, Disk, Facts, Port, Service
 from edge_manager.device_health.figures import Figures
 
-__all__ = ["ComposeDevice", "Device", "certificate_at", "clock_synchronised", "gather", "port_problem"]
+__all__ = ["ComposeDevice", "Device", "certificate_at", "disk_of", "gather", "subscriber"]
 
 _ANSWER_WITHIN_S = 40.0
 SYS_TOPICS = ("$SYS/broker/store/messages/count", "$SYS/broker/publish/messages/dropped")
@@ -33,16 +34,18 @@ class Device(ABC):
 
     Attributes:
         encrypted_port: Where it shows devices its certificate.
+        folder: Where its commands are run.
     """
 
     encrypted_port = 8883
+    folder: Path
 
     @abstractmethod
     def services(self) -> tuple[Service, ...] | None:
         """Its services; None where nobody knows.
 
         Raises:
-            ComposeError: Nobody answers.
+            SiteError: Nobody answers.
         """
 
     @abstractmethod
@@ -62,7 +65,7 @@ class Device(ABC):
         """Service, address and number of each port that it publishes.
 
         Raises:
-            ComposeError: Nobody answers.
+            SiteError: Nobody answers.
         """
 
 
@@ -75,6 +78,7 @@ class ComposeDevice(Device):
 
     def __init__(self, compose: Compose) -> None:
         self._compose = compose
+        self.folder = compose.folder
 
     def services(self) -> tuple[Service, ...]:
         """The containers, those of one-off commands apart."""
@@ -85,37 +89,35 @@ class ComposeDevice(Device):
                 str(each.get("Health", "")),
                 int(each.get("ExitCode", 0)),
             )
-            for each in sorted(self._compose.services(), key=lambda each: str(each["Service"]))
+            for each in sorted(self._compose.containers(), key=lambda each: str(each["Service"]))
             if "-run-" not in str(each.get("Name", ""))
         )
 
     def figures_command(self, *, write: bool) -> list[str]:
         """In the history service, which reaches InfluxDB and has an account there."""
         options = ["--write"] if write else []
-        return self._compose.command(
+        return command(
             "exec", "-T", "history", "python", "-m", "edge_manager.device_health.figures", *options
         )
 
     def broker_command(self) -> list[str]:
         """In the broker's container, as its health check's user."""
-        return self._compose.command(
+        return command(
             "exec", "-T", "mosquitto", *subscriber("mosquitto_sub", 1883, "/run/fanwatch/probe_options")
         )
 
     def disks(self) -> tuple[Disk, ...]:
         """Where Docker keeps volumes and images."""
         try:
-            place = run(
-                ["docker", "info", "--format", "{{.DockerRootDir}}"], self._compose.folder, _ANSWER_WITHIN_S
-            )
-        except ComposeError:
+            place = run(["docker", "info", "--format", "{{.DockerRootDir}}"], self._compose, _ANSWER_WITHIN_S)
+        except SiteError:
             return ()
         disk = disk_of(Path(place.strip()), f"the disk of {place.strip()} (all of Docker's volumes)")
         return () if disk is None else (disk,)
 
     def published(self) -> list[tuple[str, str, int]]:
         """As docker-compose.yml and .env have it."""
-        services: dict[str, Any] = self._compose.configuration().get("services", {})
+        services: dict[str, Any] = self._compose.resolved().get("services", {})
         return [
             (name, str(port.get("host_ip", "0.0.0.0")), int(port["published"]))  # noqa: S104 - Docker's default
             for name, service in services.items()
@@ -146,13 +148,13 @@ def gather(device: Device, now: Callable[[], datetime], *, thorough: bool) -> Fa
     if thorough:
         try:
             published = device.published()
-        except ComposeError:
+        except SiteError:
             published = []
         running = {each.name for each in known or () if each.state in {"running", "restarting", "paused"}}
         ports = tuple(
             Port(service, address, number, why)
             for service, address, number in published
-            if service not in running and (why := port_problem(address, number))
+            if service not in running and (why := port_is_free(address, number)) is not None
         )
         certificate = next(
             (
@@ -174,7 +176,7 @@ def gather(device: Device, now: Callable[[], datetime], *, thorough: bool) -> Fa
         broker=says,
         broker_unknown=why_broker,
         disks=found_disks,
-        clock_synchronised=clock_synchronised(),
+        clock_synchronised=clock_is_synchronised(),
         ports_taken=ports,
         certificate=certificate,
     )
@@ -198,30 +200,6 @@ def disk_of(path: Path, what: str) -> Disk | None:
     used = state.f_blocks - state.f_bfree
     # As df: what is reserved for root counts neither as used nor as free.
     return Disk(what, used / max(1, used + state.f_bavail), state.f_bavail * state.f_frsize)
-
-
-def clock_synchronised() -> bool | None:
-    """Whether the kernel says that somebody keeps its clock right (adjtimex(2): TIME_ERROR when nobody does)."""
-    try:
-        answer = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(256))
-    except (AttributeError, OSError):
-        return None
-    return None if answer < 0 else answer != _TIME_ERROR
-
-
-_TIME_ERROR = 5
-
-
-def port_problem(address: str, number: int) -> str:
-    """Why nobody could listen there; empty when one could."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family) as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind((address, number))
-        except OSError as error:
-            return (error.strerror or str(error)).lower()
-    return ""
 
 
 def certificate_at(address: str, number: int, now: datetime) -> Certificate | None:
@@ -250,14 +228,14 @@ def certificate_at(address: str, number: int, now: datetime) -> Certificate | No
 def _services(device: Device) -> tuple[tuple[Service, ...] | None, str]:
     try:
         return device.services(), ""
-    except ComposeError as error:
+    except SiteError as error:
         return None, str(error)
 
 
 def _figures(device: Device, *, write: bool) -> tuple[Figures | None, str]:
     try:
-        ended = _answer(device.figures_command(write=write))
-    except ComposeError as error:
+        ended = _answer(device.figures_command(write=write), device.folder)
+    except SiteError as error:
         return None, str(error)
     try:
         found = json.loads(ended.stdout.strip().splitlines()[-1])
@@ -271,8 +249,8 @@ def _figures(device: Device, *, write: bool) -> tuple[Figures | None, str]:
 
 def _broker(device: Device) -> tuple[Broker | None, str]:
     try:
-        ended = _answer(device.broker_command())
-    except ComposeError as error:
+        ended = _answer(device.broker_command(), device.folder)
+    except SiteError as error:
         return None, str(error)
     said = dict(line.split(" ", 1) for line in ended.stdout.splitlines() if line.startswith("$SYS/"))
     try:
@@ -281,15 +259,21 @@ def _broker(device: Device) -> tuple[Broker | None, str]:
         return None, _last_line(ended.stderr)
 
 
-def _answer(command: list[str]) -> subprocess.CompletedProcess[str]:
+def _answer(asking: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(  # noqa: S603 - a list, no shell
-            command, capture_output=True, text=True, check=False, timeout=_ANSWER_WITHIN_S
+            asking,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_ANSWER_WITHIN_S,
         )
     except FileNotFoundError as error:
-        raise ComposeError(f"{error.filename} is not there") from error
+        raise SiteError(f"{error.filename} is not there") from error
     except subprocess.TimeoutExpired as error:
-        raise ComposeError(f"no answer within {_ANSWER_WITHIN_S:g} s") from error
+        raise SiteError(f"no answer within {_ANSWER_WITHIN_S:g} s") from error
 
 
 def _last_line(text: str) -> str:

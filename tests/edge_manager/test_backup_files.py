@@ -413,6 +413,7 @@ class FailingSite(SiteStack):
             "place": "cat >/dev/null",
             "clear": "true",
         }
+        self.folder = REPOSITORY
         self._database = database
         self.stopped = 0
         self.files: dict[str, Path] = {}
@@ -486,7 +487,7 @@ def test_a_restore_with_a_damaged_file_or_data_in_the_way_changes_nothing(tmp_pa
     assert site.stopped == 0
 
 
-def test_the_sites_own_files_come_back_where_this_machine_has_them_and_count_as_data(tmp_path: Path) -> None:
+def test_the_sites_own_files_come_back_where_this_machine_has_none_of_its_own(tmp_path: Path) -> None:
     there, here = tmp_path / "there", tmp_path / "here"
     there.mkdir()
     here.mkdir()
@@ -498,8 +499,17 @@ def test_the_sites_own_files_come_back_where_this_machine_has_them_and_count_as_
     other.files = {"env": here / ".env"}
     restore(other, tmp_path / "x.backup", Opener(), overwrite=False)
     assert (here / ".env").read_text() == "FANWATCH_BIND=0.0.0.0\n"
-    with pytest.raises(BackupError, match=r"has data already \(\.env\)"):
-        restore(other, tmp_path / "x.backup", Opener(), overwrite=False)
+    (here / ".env").write_text("FANWATCH_BIND=10.0.0.7\n")
+    said: list[str] = []
+    restore(other, tmp_path / "x.backup", Opener(), overwrite=False, say=said.append)
+    assert (here / ".env").read_text() == "FANWATCH_BIND=10.0.0.7\n", "a machine's own stays"
+    assert [line for line in said if "stays as it is on this machine" in line]
+    (here / ".env").unlink()
+    full = FailingSite(held='["monitor"]')
+    full.files = other.files
+    with pytest.raises(BackupError, match="nothing was changed"):
+        restore(full, tmp_path / "x.backup", Opener(), overwrite=False)
+    assert not (here / ".env").exists()
 
 
 def test_a_restore_that_fails_half_way_says_that_the_site_is_not_whole(tmp_path: Path) -> None:

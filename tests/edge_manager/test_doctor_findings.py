@@ -1,13 +1,12 @@
 """Facts into findings, without a server: each kind of finding, its neighbour that is none, and its command."""
 
-import socket
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from edge_manager.device_health.device import certificate_at, disk_of, port_problem
+from edge_manager.device_health.device import certificate_at, disk_of
 from edge_manager.device_health.facts import Broker, Certificate, Disk, Facts, Port, Service
 from edge_manager.device_health.figures import Figures
 from edge_manager.device_health.findings import Finding, Severity, find
@@ -286,15 +285,6 @@ def test_programs_get_the_facts_and_whether_all_is_well() -> None:
     assert body["well"] is False
     assert body["findings"][0]["code"] == "clock_unsynchronised"
     assert body["figures"]["fans"] == {"1": 1.0, "2": 2.5}
-
-
-def test_a_port_that_somebody_has_is_told_and_a_free_one_is_not() -> None:
-    with socket.socket() as somebody:
-        somebody.bind(("127.0.0.1", 0))
-        somebody.listen()
-        number = somebody.getsockname()[1]
-        assert port_problem("127.0.0.1", number) == "address already in use"
-    assert port_problem("127.0.0.1", number) == ""
 
 
 def test_a_server_that_shows_no_certificate_and_a_folder_that_is_not_there_are_no_mistake() -> None:

@@ -94,6 +94,7 @@ def called(
     folder: Path, answers: list[tuple[str, tuple[str, int]]], *arguments: str
 ) -> tuple[int, str, list[str]]:
     """Runs `fanwatch upgrade` where docker is a program of the test's; exit code, errors, what docker was asked."""
+    (folder / "docker-compose.yml").touch()
     program = folder / "docker"
     program.write_text(DOCKER)
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
@@ -101,7 +102,7 @@ def called(
     log = folder / "log"
     log.touch()
     ended = subprocess.run(
-        [sys.executable, "-m", "fanwatch.cli", "upgrade", "--directory", str(folder), *arguments],
+        [sys.executable, "-m", "fanwatch.cli", "upgrade", "--folder", str(folder), *arguments],
         env=os.environ
         | {
             "PATH": f"{folder}:{os.environ['PATH']}",

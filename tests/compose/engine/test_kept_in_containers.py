@@ -20,9 +20,10 @@ MACHINE = {"clock_unsynchronised", "disk_fills"}
 
 def fanwatch(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "fanwatch.cli", *arguments, "--directory", str(folder)],
+        [sys.executable, "-m", "fanwatch.cli", *arguments, "--folder", str(folder)],
         cwd=ROOT,
-        env=os.environ | {"COMPOSE_PROJECT_NAME": PROJECT, "FANWATCH_BIND": BIND},
+        env=os.environ
+        | {"COMPOSE_PROJECT_NAME": PROJECT, "FANWATCH_BIND": BIND, "FANWATCH_UNENCRYPTED_MQTT_BIND": BIND},
         capture_output=True,
         text=True,
         timeout=900,
@@ -166,7 +167,11 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def compose(folder: Path, *arguments: str) -> None:
-    environment = os.environ | {"COMPOSE_PROJECT_NAME": PROJECT, "FANWATCH_BIND": BIND}
+    environment = os.environ | {
+        "COMPOSE_PROJECT_NAME": PROJECT,
+        "FANWATCH_BIND": BIND,
+        "FANWATCH_UNENCRYPTED_MQTT_BIND": BIND,
+    }
     subprocess.run(
         ["docker", "compose", *arguments],
         cwd=folder,
