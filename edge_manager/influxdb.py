@@ -40,6 +40,7 @@ class InfluxDB:
         self, url: str, username: str, password: str, *, wait_s: float = 0, timeout_s: float = 60
     ) -> None:
         self._query_url = url.rstrip("/") + "/query"
+        self._write_url = url.rstrip("/") + "/write"
         self._timeout_s = timeout_s
         self._session = requests.Session()
         # Not from the environment: a proxy or a netrc must not come between two containers.
@@ -82,3 +83,35 @@ class InfluxDB:
         if problem or not response.ok:
             raise InfluxDBError(str(problem or f"HTTP status {response.status_code}"))
         return list(results[0].get("series", []))
+
+    def write(self, lines: list[str], database: str = "fan", policy: str = "raw") -> None:
+        """Stores points; those without a time get the present.
+
+        Protocol: POST /write, line protocol (https://docs.influxdata.com/influxdb/v1/tools/api/#write-http-endpoint).
+
+        Args:
+            lines: One point each.
+            database: Where.
+            policy: The retention policy.
+
+        Raises:
+            InfluxDBUnreachableError: The server is not there.
+            InfluxDBError: It does not take them; says why.
+        """
+        try:
+            response = self._session.post(
+                self._write_url,
+                params={"db": database, "rp": policy},
+                data="\n".join(lines).encode(),
+                timeout=(5, self._timeout_s),
+            )
+        except requests.RequestException as error:
+            raise InfluxDBUnreachableError(
+                f"InfluxDB cannot be reached at {self._write_url}: {error}"
+            ) from error
+        if not response.ok:
+            try:
+                problem = response.json()["error"]
+            except (requests.JSONDecodeError, KeyError, TypeError):
+                problem = response.text[:200]
+            raise InfluxDBError(str(problem or f"HTTP status {response.status_code}"))

@@ -67,6 +67,24 @@ COMMANDS: dict[str, RoomCommand] = {
     "evaluate drift": RoomCommand(
         "evaluation.drift_command", "evaluation", "Judge how soon and how rightly drift is told."
     ),
+    "status": RoomCommand(
+        "edge_manager.device_health.command", "edge-manager", "Say how this device and its fans do."
+    ),
+    "doctor": RoomCommand(
+        "edge_manager.device_health.command", "edge-manager", "Say what is wrong here, and what to do."
+    ),
+    "backup": RoomCommand(
+        "edge_manager.backup.command", "edge-manager", "Write this site into one file, while it runs."
+    ),
+    "backup keygen": RoomCommand(
+        "edge_manager.backup.command", "edge-manager", "Make the keys that backups are encrypted for."
+    ),
+    "restore": RoomCommand(
+        "edge_manager.backup.command", "edge-manager", "Bring a site back on an empty machine."
+    ),
+    "upgrade": RoomCommand(
+        "edge_manager.backup.command", "edge-manager", "Start newer images, with a way back."
+    ),
     "model add": RoomCommand(
         "edge_manager.models.command", "edge-manager", "Copy a bundle onto this device."
     ),

@@ -31,7 +31,7 @@ class InfluxDB(ServerProcess):
         self.site = site
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._backup_port = free_port()
+        self.backup_address = f"127.0.0.1:{free_port()}"
         self._configuration = CONFIGURATION.read_text() if configuration is None else configuration
 
     def command(self) -> list[str]:
@@ -43,7 +43,7 @@ class InfluxDB(ServerProcess):
     def environment(self) -> dict[str, str]:
         """This machine's places."""
         return {
-            "INFLUXDB_BIND_ADDRESS": f"127.0.0.1:{self._backup_port}",
+            "INFLUXDB_BIND_ADDRESS": self.backup_address,
             "INFLUXDB_HTTP_BIND_ADDRESS": f"127.0.0.1:{self.port}",
             "INFLUXDB_META_DIR": str(self.folder / "meta"),
             "INFLUXDB_DATA_DIR": str(self.folder / "data"),

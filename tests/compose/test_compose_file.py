@@ -20,7 +20,7 @@ def _file() -> dict[str, Any]:
 
 
 SERVICES: dict[str, Service] = _file()["services"]
-COMMANDS = {"setup", "model"}
+COMMANDS = {"setup", "model", "archive"}
 """What does something and ends."""
 STAYING = {name: service for name, service in SERVICES.items() if name not in COMMANDS}
 
@@ -32,12 +32,25 @@ def _dockerfile(room: str) -> str:
 def test_every_service_of_the_design_is_there() -> None:
     assert set(SERVICES) == {
         *("mosquitto", "inference", "predictor", "monitor", "drift", "simulator"),
-        *("telegraf", "influxdb", "grafana", "setup", "history", "model"),
+        *("telegraf", "influxdb", "grafana", "setup", "history", "model", "archive"),
     }
 
 
 def test_a_command_is_no_service_that_up_starts() -> None:
-    assert SERVICES["model"]["profiles"] == ["tools"]
+    for name in COMMANDS - {"setup"}:
+        assert SERVICES[name]["profiles"] == ["tools"]
+
+
+def test_what_a_backup_is_made_of_is_every_volume_and_whoever_sees_them_all_has_no_network() -> None:
+    archive = SERVICES["archive"]
+    mounts = dict(mount.split(":") for mount in archive["volumes"])
+    assert set(mounts) == set(_file()["volumes"]), "a new volume is in the backup, or has a reason not to be"
+    assert archive["network_mode"] == "none"
+    assert "networks" not in archive
+    assert archive["entrypoint"] == ["python", "-m", "edge_manager.backup.places"]
+    for volume, place in mounts.items():
+        reader = volume.removeprefix("secrets-")
+        assert place in {f"/kept/secrets/{reader}", f"/kept/{volume.removesuffix('-data')}"}
 
 
 def test_the_models_lie_in_a_volume_that_begins_with_the_images_and_that_drift_only_reads() -> None:
@@ -46,6 +59,7 @@ def test_the_models_lie_in_a_volume_that_begins_with_the_images_and_that_drift_o
     assert found == {
         "inference": "models:/app/models",
         "model": "models:/app/models",
+        "archive": "models:/kept/models",
         "drift": "models:/app/models:ro",
     }
     assert "models" in _file()["volumes"]
@@ -65,7 +79,8 @@ def test_no_service_can_write_gain_rights_fork_without_end_take_all_memory_or_fi
     assert re.fullmatch(r"\d+m|[12]g", service["mem_limit"])
     assert service["logging"] == {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
     assert all("noexec" in mount and "size=" in mount for mount in service["tmpfs"])
-    assert not {"privileged", "network_mode", "pid", "devices", "env_file"} & set(service)
+    assert not {"privileged", "pid", "devices", "env_file"} & set(service)
+    assert service.get("network_mode", "none") == "none"
     assert not any("docker.sock" in mount for mount in service.get("volumes", []))
 
 
@@ -73,7 +88,8 @@ def test_the_monitor_keeps_alarms_and_accounts_in_a_volume_that_nobody_else_has(
     mounts = {name: service.get("volumes", []) for name, service in SERVICES.items()}
     assert "monitor-data:/var/lib/fanwatch" in mounts["monitor"]
     assert [name for name, all_ in mounts.items() if any("monitor-data" in each for each in all_)] == [
-        "monitor"
+        "monitor",
+        "archive",
     ]
     assert "monitor-data" in _file()["volumes"]
     # A named volume takes its owner from the image.
@@ -94,10 +110,11 @@ def test_every_service_comes_back_after_a_crash_and_says_whether_it_works(name: 
         assert re.search(r"^HEALTHCHECK .*\\\n +CMD \[", _dockerfile(name), re.MULTILINE)
 
 
-def test_only_setup_is_root_and_only_with_the_rights_to_give_files_away() -> None:
-    assert {name for name, service in SERVICES.items() if "cap_add" in service} == {"setup"}
-    assert SERVICES["setup"]["cap_add"] == ["CHOWN", "DAC_OVERRIDE", "FOWNER"]
-    assert SERVICES["setup"]["restart"] == "no"
+def test_only_setup_and_the_backups_are_root_and_only_with_the_rights_to_give_files_away() -> None:
+    assert {name for name, service in SERVICES.items() if "cap_add" in service} == {"setup", "archive"}
+    for name in ("setup", "archive"):
+        assert SERVICES[name]["cap_add"] == ["CHOWN", "DAC_OVERRIDE", "FOWNER"]
+        assert SERVICES[name]["restart"] == "no"
     assert SERVICES["setup"]["networks"] == ["storage"]
     for name, service in STAYING.items():
         user = service.get("user") or re.findall(r"^USER (.+)$", _dockerfile(_room(name)), re.MULTILINE)[-1]
@@ -129,7 +146,7 @@ def test_a_secrets_volume_is_mounted_by_its_reader_alone_and_read_only() -> None
         if mount.startswith("secrets-")
     ]
     readers = {c.reader.name for c in CREDENTIALS.values()} | {"mosquitto"}
-    assert {mount for mount in mounts if mount[0] != "setup"} == {
+    assert {mount for mount in mounts if mount[0] not in {"setup", "archive"}} == {
         (reader, f"secrets-{reader}", "/run/fanwatch", "ro") for reader in readers - {"operator"}
     }
     assert {mount for mount in mounts if mount[0] == "setup"} == {
@@ -166,8 +183,9 @@ def test_setup_knows_the_names_for_the_brokers_certificate_and_where_the_shipped
 def test_what_is_not_published_has_no_way_out() -> None:
     internal = {name for name, network in _file()["networks"].items() if network and network.get("internal")}
     for name, service in SERVICES.items():
-        assert ("front" in service["networks"]) == ("ports" in service), name
-        assert set(service["networks"]) - {"front"} <= internal, name
+        networks = service.get("networks", [])
+        assert ("front" in networks) == ("ports" in service), name
+        assert set(networks) - {"front"} <= internal, name
     assert SERVICES["influxdb"]["networks"] == ["storage"]
     assert SERVICES["inference"]["networks"] == ["scoring"]
 

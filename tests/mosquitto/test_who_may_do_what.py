@@ -56,6 +56,8 @@ READERS = {
     "fan/status/monitor": {"monitor", "telegraf"},
     "fan/status/drift": {"monitor", "telegraf"},
     "$SYS/broker/uptime": {"telegraf", "probe"},
+    "$SYS/broker/store/messages/count": {"telegraf", "probe"},
+    "$SYS/broker/publish/messages/dropped": {"telegraf", "probe"},
     "$SYS/broker/version": {"telegraf"},
 }
 
