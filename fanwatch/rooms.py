@@ -60,6 +60,19 @@ COMMANDS: dict[str, RoomCommand] = {
     "model compare": RoomCommand(
         "edge_manager.models.command", "edge-manager", "Say how the version in the shadow does."
     ),
+    "model receive": RoomCommand(
+        "edge_manager.models.command", "edge-manager", "Take a bundle from standard input onto this device."
+    ),
+    "model state": RoomCommand(
+        "edge_manager.models.command", "edge-manager", "Say as JSON what is deployed, served and compared."
+    ),
+    "pull model": RoomCommand(
+        "edge_manager.models.pull_command", "fleet", "Fetch a signed bundle onto this device."
+    ),
+    "fleet status": RoomCommand("edge_manager.fleet.command", "fleet", "Ask every site how it does."),
+    "fleet push": RoomCommand(
+        "edge_manager.fleet.command", "fleet", "Put a model onto every site, a canary first."
+    ),
     "pipeline": RoomCommand(
         "training.pipeline_command",
         "pipeline",

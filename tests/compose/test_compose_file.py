@@ -32,12 +32,21 @@ def _dockerfile(room: str) -> str:
 def test_every_service_of_the_design_is_there() -> None:
     assert set(SERVICES) == {
         *("mosquitto", "inference", "predictor", "monitor", "drift", "simulator"),
-        *("telegraf", "influxdb", "grafana", "setup", "history", "model"),
+        *("telegraf", "influxdb", "grafana", "setup", "history", "model", "gateway"),
     }
 
 
 def test_a_command_is_no_service_that_up_starts() -> None:
     assert SERVICES["model"]["profiles"] == ["tools"]
+
+
+def test_the_gateway_runs_only_where_a_site_wants_it_and_has_its_own_way_to_the_machines() -> None:
+    gateway = SERVICES["gateway"]
+    assert gateway["profiles"] == ["machines"]
+    assert gateway["networks"] == ["broker", "machines"]
+    assert [name for name, service in SERVICES.items() if "machines" in service["networks"]] == ["gateway"]
+    mount = "${FANWATCH_MACHINES_FILE:-./telegraf/gateway/machines.toml}:/etc/telegraf/machines.toml:ro"
+    assert mount in gateway["volumes"]
 
 
 def test_the_models_lie_in_a_volume_that_begins_with_the_images_and_that_drift_only_reads() -> None:
@@ -167,7 +176,9 @@ def test_what_is_not_published_has_no_way_out() -> None:
     internal = {name for name, network in _file()["networks"].items() if network and network.get("internal")}
     for name, service in SERVICES.items():
         assert ("front" in service["networks"]) == ("ports" in service), name
-        assert set(service["networks"]) - {"front"} <= internal, name
+        # The gateway reaches the plant's controllers over a network of its own.
+        own_way = {"machines"} if name == "gateway" else set()
+        assert set(service["networks"]) - {"front"} - own_way <= internal, name
     assert SERVICES["influxdb"]["networks"] == ["storage"]
     assert SERVICES["inference"]["networks"] == ["scoring"]
 
