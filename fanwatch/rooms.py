@@ -66,6 +66,12 @@ COMMANDS: dict[str, RoomCommand] = {
     "model state": RoomCommand(
         "edge_manager.models.command", "edge-manager", "Say as JSON what is deployed, served and compared."
     ),
+    "bundle": RoomCommand(
+        "edge_manager.installation.command", "edge-manager", "Write a whole site into one signed file."
+    ),
+    "install": RoomCommand(
+        "edge_manager.installation.command", "edge-manager", "Install such a file, without internet."
+    ),
     "pull model": RoomCommand(
         "edge_manager.models.pull_command", "fleet", "Fetch a signed bundle onto this device."
     ),
