@@ -76,7 +76,7 @@ def test_what_was_packed_comes_out_as_it_was(bundle: Path, signer: Signer, tmp_p
 def test_openssl_agrees_about_the_signature(bundle: Path, signer: Signer, tmp_path: Path) -> None:
     for member, content in members(bundle)[:2]:
         (tmp_path / member.name).write_bytes(content)
-    words = [
+    words: list[str | Path] = [
         "openssl",
         "dgst",
         "-sha256",
