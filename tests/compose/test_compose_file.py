@@ -57,7 +57,9 @@ def test_the_gateway_runs_only_where_a_site_wants_it_and_has_its_own_way_to_the_
     gateway = SERVICES["gateway"]
     assert gateway["profiles"] == ["machines"]
     assert gateway["networks"] == ["broker", "machines"]
-    assert [name for name, service in SERVICES.items() if "machines" in service.get("networks", [])] == ["gateway"]
+    assert [name for name, service in SERVICES.items() if "machines" in service.get("networks", [])] == [
+        "gateway"
+    ]
     mount = "${FANWATCH_MACHINES_FILE:-./telegraf/gateway/machines.toml}:/etc/telegraf/machines.toml:ro"
     assert mount in gateway["volumes"]
 
