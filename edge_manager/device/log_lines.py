@@ -38,7 +38,7 @@ class LogLine:
             self.event,
             *([details] if details else []),
         ]
-        return " ".join(words).rstrip()
+        return _printable(" ".join(words).rstrip())
 
 
 def read_line(line: str) -> LogLine:
@@ -50,14 +50,14 @@ def read_line(line: str) -> LogLine:
     except ValueError:
         content = None
     if not isinstance(content, dict) or "event" not in content:
-        return LogLine(service, _level_of(text), "", _printable(text), {})
+        return LogLine(service, _level_of(text), "", text, {})
     more = {name: value for name, value in content.items() if name not in _KNOWN}
     time = str(content.get("timestamp", ""))[:19].replace("T", " ")
     return LogLine(
         service,
         str(content.get("level", "info")).lower(),
-        _printable(time),
-        _printable(str(content["event"])),
+        time,
+        str(content["event"]),
         more,
     )
 
@@ -70,7 +70,7 @@ def _level_of(text: str) -> str:
 
 def _value(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return _printable(text if text and " " not in text else json.dumps(text, ensure_ascii=False))
+    return text if text and " " not in text else json.dumps(text, ensure_ascii=False)
 
 
 def _printable(text: str) -> str:
