@@ -18,7 +18,16 @@ from edge_manager.influxdb import InfluxDB, InfluxDBError
 from edge_manager.settings import HistorySettings, SetupSettings, secrets_dir
 from edge_manager.site.certificates import Authority
 from edge_manager.site.command import app as site_app
-from edge_manager.site.credentials import CREDENTIALS, GIVEN, OPERATOR, Account, password_of, passwords_of
+from edge_manager.site.credentials import (
+    CREDENTIALS,
+    GATEWAY,
+    GIVEN,
+    OPERATOR,
+    Account,
+    password_of,
+    passwords_of,
+)
+from edge_manager.site.gateway_certificate import CERTIFICATE_FILE, prepare_gateway
 from edge_manager.site.preparation import (
     AUTHORITY_FILE,
     prepare_broker,
@@ -40,6 +49,7 @@ app = typer.Typer(
 
 
 _CA = "ca"
+_OPCUA_CERTIFICATE = "opcua-certificate"
 
 app.add_typer(site_app)
 
@@ -69,6 +79,7 @@ def setup() -> None:
             prepare_secrets(store)
             prepare_certificates(store, names, datetime.now(UTC))
             prepare_broker(store, settings.acl_file.read_text())
+            prepare_gateway(store, datetime.now(UTC))
         prepare_influxdb(
             lambda user, password: InfluxDB(
                 str(settings.influxdb_url), user, password, wait_s=settings.influxdb_wait_s
@@ -96,7 +107,8 @@ def show(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help=f"The credentials; without any, the list of all; {_CA}: the authority's certificate."
+            help=f"The credentials; without any, the list of all; {_CA}: the authority's certificate; "
+            f"{_OPCUA_CERTIFICATE}: the one that the plant's OPC UA servers must trust."
         ),
     ] = None,
 ) -> None:
@@ -107,6 +119,9 @@ def show(
         return
     if names == [_CA]:
         _show_authority()
+        return
+    if names == [_OPCUA_CERTIFICATE]:
+        _show_gateway_certificate()
         return
     unknown = [name for name in names if name not in CREDENTIALS]
     if unknown:
@@ -129,6 +144,15 @@ def _show_authority() -> None:
         typer.echo("error: there is no certificate authority yet: run setup first", err=True)
         raise typer.Exit(1)
     typer.echo(Authority(held).certificate, nl=False)
+
+
+def _show_gateway_certificate() -> None:
+    """No secret: what an OPC UA server needs to trust the gateway."""
+    held = SecretStore(SetupSettings().secrets_root).read(GATEWAY, CERTIFICATE_FILE)
+    if held is None:
+        typer.echo("error: the gateway has no certificate yet: run setup first", err=True)
+        raise typer.Exit(1)
+    typer.echo(held)
 
 
 @app.command()

@@ -101,6 +101,25 @@ COMMANDS: dict[str, RoomCommand] = {
     "model compare": RoomCommand(
         "edge_manager.models.command", "edge-manager", "Say how the version in the shadow does."
     ),
+    "model receive": RoomCommand(
+        "edge_manager.models.command", "edge-manager", "Take a bundle from standard input onto this device."
+    ),
+    "model state": RoomCommand(
+        "edge_manager.models.command", "edge-manager", "Say as JSON what is deployed, served and compared."
+    ),
+    "bundle": RoomCommand(
+        "edge_manager.installation.command", "edge-manager", "Write a whole site into one signed file."
+    ),
+    "install": RoomCommand(
+        "edge_manager.installation.command", "edge-manager", "Install such a file, without internet."
+    ),
+    "pull model": RoomCommand(
+        "edge_manager.models.pull_command", "fleet", "Fetch a signed bundle onto this device."
+    ),
+    "fleet status": RoomCommand("edge_manager.fleet.command", "fleet", "Ask every site how it does."),
+    "fleet push": RoomCommand(
+        "edge_manager.fleet.command", "fleet", "Put a model onto every site, a canary first."
+    ),
     "pipeline": RoomCommand(
         "training.pipeline_command",
         "pipeline",

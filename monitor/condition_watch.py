@@ -152,6 +152,11 @@ class ConditionWatch:
 
     # -- what the pages ask ---------------------------------------------------------------------------
 
+    @property
+    def way_is_down(self) -> bool:
+        """Whether no verdict of any machine arrives."""
+        return self._silences.way_is_down
+
     def prognosis(self, device_id: str) -> Prognosis:
         """The diagnosis of one device, whether it was ever heard or not."""
         now = self._clock.now()

@@ -36,6 +36,10 @@ class Prognosis:
 class DiagnosisSource(Protocol):
     """As much of the diagnosis as a page asks for; from any thread."""
 
+    @property
+    def way_is_down(self) -> bool:
+        """Whether no verdict of any machine arrives."""
+
     def prognosis(self, device_id: str) -> Prognosis:
         """The diagnosis of one device, whether it was ever heard or not."""
 

@@ -51,6 +51,11 @@ class Silences:
         self._told: str | None = None
         """Why the way is down, as it was told last; None before anything was told in this process."""
 
+    @property
+    def way_is_down(self) -> bool:
+        """Whether no verdict of any machine arrives: then nobody is silent, and what is known of each is old."""
+        return self._quiet is not None
+
     def look(
         self,
         listening: int | None,

@@ -109,6 +109,7 @@ def create_app(settings: MonitorSettings, login: LoginSettings, parts: Parts) ->
                 epoch=epoch,
                 broker_trouble=subscriber.trouble,
                 monitor_trouble=parts.stalled(),
+                way_is_down=parts.diagnosis.way_is_down,
                 signature=signatures.signature,
             )
         )

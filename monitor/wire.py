@@ -14,6 +14,7 @@ def fleet_body(
     epoch: str,
     broker_trouble: str | None,
     monitor_trouble: str | None,
+    way_is_down: bool,
     signature: ModelSignature | None,
 ) -> dict[str, Any]:
     """The answer to GET /api/fans and /api/fans/<id>; times are milliseconds since 1970 UTC."""
@@ -24,6 +25,7 @@ def fleet_body(
         "counts": {state.value: count for state, count in view.counts.items()},
         "broker_trouble": broker_trouble,
         "monitor_trouble": monitor_trouble,
+        "way_is_down": way_is_down,
         "services": view.services,
         "losses": _losses_body(view.losses),
         "signature": None if signature is None else signature.model_dump(include={"signals", "threshold"}),

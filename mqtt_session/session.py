@@ -157,8 +157,8 @@ class Session:
             return events
 
     def wake(self) -> None:
-        """Let take() return; safe in a signal handler."""
-        with contextlib.suppress(BlockingIOError):
+        """Let take() return; safe in a signal handler, and of no effect when the session is closed."""
+        with contextlib.suppress(OSError):  # it is woken already, or closed
             self._waker.send(b"w")
 
     def publish(self, topic: str, body: bytes, *, retain: bool = False) -> int:

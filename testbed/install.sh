@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Puts the real Mosquitto, Telegraf and InfluxDB under .cache/servers, in the versions that the stack ships, and an OCI
-# registry for what `fanwatch toolkit push` sends; from package registries alone (Debian's and Go's; Python's when Go itself is missing). Run it again at any time:
+# registry for what `fanwatch toolkit push` sends and an sshd for `fanwatch fleet`; from package registries alone (Debian's and Go's; Python's when Go itself is missing). Run it again at any time:
 # each server has a stamp and is built once.
 #
 #   testbed/install.sh                      all of them
@@ -127,15 +127,15 @@ mosquitto() {
 
 # Everything that telegraf/telegraf.conf names, and nothing else; tests/telegraf compares the two.
 TELEGRAF_PLUGINS="inputs.disk inputs.internal inputs.mqtt_consumer inputs.prometheus outputs.health outputs.influxdb_v2 parsers.value processors.starlark secretstores.docker"
-# What the benchmark needs beside, to run it as a relay from broker to broker.
-TELEGRAF_BENCHMARK_PLUGINS="outputs.mqtt serializers.template"
+# What telegraf/gateway names beside, for machines that do not speak MQTT. The benchmark runs its outputs as a relay from broker to broker.
+TELEGRAF_GATEWAY_PLUGINS="inputs.modbus inputs.opcua_listener outputs.mqtt serializers.template"
 
 telegraf() {
   need_packages ca-certificates git
   need_go
   say "Telegraf $TELEGRAF_VERSION: build (about a minute)"
   local tags
-  tags=custom,$(echo $TELEGRAF_PLUGINS $TELEGRAF_BENCHMARK_PLUGINS | tr ' ' ,)
+  tags=custom,$(echo $TELEGRAF_PLUGINS $TELEGRAF_GATEWAY_PLUGINS | tr ' ' ,)
   GOBIN=$BIN CGO_ENABLED=0 GOFLAGS=-buildvcs=false "$GO" install -trimpath -ldflags "-s -w -X github.com/influxdata/telegraf/internal.Version=${TELEGRAF_VERSION#v}" \
     -tags "$tags" "github.com/influxdata/telegraf/cmd/telegraf@$TELEGRAF_VERSION" >"$BUILD/telegraf.log" 2>&1 ||
     { tail -30 "$BUILD/telegraf.log" >&2; die "Telegraf did not build; the whole log is $BUILD/telegraf.log"; }
@@ -170,6 +170,23 @@ registry() {
   install -T "$BUILD/registry/unpacked/usr/bin/docker-registry" "$BIN/registry"
 }
 
+sshd() {
+  # Unpacked and not installed, so that no server of this machine's own starts; the tests start theirs on ports of their own.
+  need_packages libwrap0 openssh-client
+  say "sshd: Debian's openssh-server"
+  rm -rf "$BUILD/sshd" && mkdir -p "$BUILD/sshd"
+  (cd "$BUILD/sshd" && { apt-get -qq download openssh-server || { as_root apt-get -qq update && apt-get -qq download openssh-server; }; } &&
+    dpkg-deb -x openssh-server_*.deb unpacked) >"$BUILD/sshd.log" 2>&1 ||
+    { tail -20 "$BUILD/sshd.log" >&2; die "Debian's openssh-server could not be had; the whole log is $BUILD/sshd.log"; }
+  install -T "$BUILD/sshd/unpacked/usr/sbin/sshd" "$BIN/sshd"
+  # From trixie on the server is several programs.
+  for part in sshd-session sshd-auth; do
+    if [ -x "$BUILD/sshd/unpacked/usr/lib/openssh/$part" ]; then install -T "$BUILD/sshd/unpacked/usr/lib/openssh/$part" "$BIN/$part"; fi
+  done
+  # Root's sshd gives its rights away before it listens to anybody, to this user in this empty folder.
+  [ "$(id -u)" != 0 ] || { getent passwd sshd >/dev/null || useradd --system --no-create-home --home-dir /run/sshd --shell /usr/sbin/nologin sshd; mkdir -p -m 0755 /run/sshd; }
+}
+
 # --- once each --------------------------------------------------------------------------------------
 
 once() { # once NAME STAMP: builds NAME unless the stamp of its last build says the same
@@ -185,13 +202,14 @@ once() { # once NAME STAMP: builds NAME unless the stamp of its last build says 
 }
 
 wanted=("$@")
-[ ${#wanted[@]} = 0 ] && wanted=(mosquitto telegraf influxdb registry)
+[ ${#wanted[@]} = 0 ] && wanted=(mosquitto telegraf influxdb registry sshd)
 for name in "${wanted[@]}"; do
   case $name in
     mosquitto) once mosquitto "$MOSQUITTO_VERSION $MOSQUITTO_OPTIONS" ;;
-    telegraf) once telegraf "$TELEGRAF_VERSION $(echo $TELEGRAF_PLUGINS $TELEGRAF_BENCHMARK_PLUGINS)" ;;
+    telegraf) once telegraf "$TELEGRAF_VERSION $(echo $TELEGRAF_PLUGINS $TELEGRAF_GATEWAY_PLUGINS)" ;;
     influxdb) once influxdb "$INFLUXDB_VERSION" ;;
     registry) once registry "$(. /etc/os-release && echo "$VERSION_ID")" ;;
-    *) die "unknown server: $name (mosquitto, telegraf, influxdb, registry)" ;;
+    sshd) once sshd "$(. /etc/os-release && echo "$VERSION_ID")" ;;
+    *) die "unknown server: $name (mosquitto, telegraf, influxdb, registry, sshd)" ;;
   esac
 done

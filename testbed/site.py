@@ -7,6 +7,7 @@ from pathlib import Path
 from edge_manager.site.broker_users import update_password_file, without_users
 from edge_manager.site.certificates import Authority, server_names
 from edge_manager.site.credentials import MOSQUITTO, OPERATOR, Account, make_missing, passwords_of
+from edge_manager.site.gateway_certificate import prepare_gateway
 from edge_manager.site.preparation import (
     AUTHORITY_FILE,
     PASSWORD_FILE,
@@ -35,6 +36,7 @@ class Site:
         self.store = SecretStore(folder / "secrets", change_owner=_keep_owner)
         make_missing(self.store)
         prepare_certificates(self.store, server_names([]), datetime.now(UTC))
+        prepare_gateway(self.store, datetime.now(UTC))
         self.use_rules(ACL.read_text())
 
     def use_rules(self, shipped: str) -> None:

@@ -135,7 +135,8 @@ class Compose:
         """Makes a running broker read passwords, rules and certificate again; whether there is one.
 
         Not by `docker kill`: the engine takes any signal that it sends for a wish that the container stay down, and
-        would not start it again after a crash.
+        would not start it again after a crash or at the machine's next start
+        (https://github.com/moby/moby/issues/41302).
         """
         if "mosquitto" not in self.running():
             return False

@@ -1,13 +1,18 @@
-"""``fanwatch model add``, ``list``, ``use``, ``shadow``, ``rollback`` and ``compare``: the models of this device."""
+"""``fanwatch model``: ``add``, ``list``, ``use``, ``shadow``, ``rollback``, ``compare``, ``receive`` and ``state``."""
 
+import sys
+import tempfile
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from contract.deployment import Deployment, NotDeployed
+from edge_manager.models.parcel import unpack
 from edge_manager.models.shadow_report import comparisons
+from edge_manager.models.state import state_of
 from edge_manager.models.versions import ModelVersions
 from model_folder.folder import ModelFolderError
 
@@ -162,6 +167,47 @@ def compare(
         typer.echo(
             f"  p99 at most   {1000 * each.p99_s[0]:g} ms the champion, {1000 * each.p99_s[1]:g} ms it"
         )
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  fanwatch model receive < fan-2.tar
+  fanwatch fleet push model fan:2 does this on each site."""
+)
+def receive(models: Models = _MODELS) -> None:
+    """Take a bundle from standard input onto this device, as a tar archive of its files; nothing uses it yet."""
+    try:
+        models.mkdir(parents=True, exist_ok=True)
+        # On the same disk as the models, which has the room; a container's /tmp has not.
+        with tempfile.TemporaryDirectory(dir=models, prefix=".incoming-") as scratch:
+            bundle = Path(scratch)
+            unpack(sys.stdin.buffer, bundle)
+            name = ModelVersions.name_of(bundle)
+            added = ModelVersions(models, name).add(bundle)
+    except (ModelFolderError, OSError) as error:
+        _fail(error)
+    typer.echo(f"{added.manifest.model_id} is on this device")
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  fanwatch model state fan | jq .serving"""
+)
+def state(
+    name: Name,
+    models: Models = _MODELS,
+    url: Annotated[
+        str, typer.Option(envvar="FANWATCH_INFERENCE_URL", help="Base URL of the scoring service.")
+    ] = "http://127.0.0.1:8000",
+) -> None:
+    """Say as JSON what is deployed, what gives verdicts and how a challenger does; for programs."""
+    try:
+        found = state_of(ModelVersions(models, name), name, url, lambda: datetime.now(UTC))
+    except (ModelFolderError, OSError) as error:
+        _fail(error)
+    typer.echo(found.model_dump_json())
 
 
 def _role(deployment: Deployment | None, version: str) -> str:

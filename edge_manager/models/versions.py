@@ -79,7 +79,7 @@ class ModelVersions:
             ModelFolderError: It is no bundle of this model, damaged, or another one of the same version is there.
             OSError: The folder cannot be written.
         """
-        manifest = _whole(bundle)
+        manifest = read_whole(bundle)
         if manifest.name != self._name:
             raise ModelFolderError(f"{bundle}: is of model {manifest.name}, expected {self._name}")
         self._path.mkdir(parents=True, exist_ok=True)
@@ -143,7 +143,9 @@ class ModelVersions:
 
     def _begin_versions(self) -> None:
         if self._folder.is_one_bundle and self.deployment() is None:
-            self._folder.begin_versions(_whole(self._path), at=self._clock(), why="it came with the device")
+            self._folder.begin_versions(
+                read_whole(self._path), at=self._clock(), why="it came with the device"
+            )
 
     def _must_be_there(self) -> None:
         if not self._path.is_dir():
@@ -157,8 +159,12 @@ class ModelVersions:
         return deployment
 
 
-def _whole(folder: Path) -> Manifest:
-    """The manifest of a bundle whose every file is the one described."""
+def read_whole(folder: Path) -> Manifest:
+    """The manifest of a bundle whose every file is the one described.
+
+    Raises:
+        ModelFolderError: It is no bundle, or damaged.
+    """
     manifest = _manifest(folder)
     for file, expected in manifest.files.items():
         try:

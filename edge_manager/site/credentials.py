@@ -13,6 +13,7 @@ from edge_manager.site.secret_store import Reader, SecretStore
 
 __all__ = [
     "CREDENTIALS",
+    "GATEWAY",
     "GIVEN",
     "MOSQUITTO",
     "OPERATOR",
@@ -27,10 +28,12 @@ __all__ = [
 # The uids that docker-compose.yml runs each service with. Mosquitto's and Grafana's are their images' own.
 _OURS = 10001
 _TELEGRAF_UID = 10002
+_GATEWAY_UID = 10003
 
 MOSQUITTO = Reader("mosquitto", 1883, 1883)
 _GRAFANA = Reader("grafana", 472, 0)
 _DRIFT = Reader("drift", _OURS, _OURS)
+GATEWAY = Reader("gateway", _GATEWAY_UID, _GATEWAY_UID)
 _HISTORY = Reader("history", _OURS, _OURS)
 _MONITOR = Reader("monitor", _OURS, _OURS)
 _PREDICTOR = Reader("predictor", _OURS, _OURS)
@@ -94,6 +97,7 @@ _ALL = (
     _mqtt("monitor", "the live page", _MONITOR, "fanwatch_mqtt_password"),
     _mqtt("drift", "the drift watch", _DRIFT, "fanwatch_mqtt_password"),
     _mqtt("telegraf", "Telegraf", _TELEGRAF, "fanwatch_mqtt_password"),
+    _mqtt("gateway", "machines that speak OPC UA or Modbus", GATEWAY, "fanwatch_mqtt_password"),
     _mqtt("probe", "the broker's health check, may read $SYS", OPERATOR, "mqtt_probe"),
     _influxdb("admin", "may do everything", OPERATOR, "influxdb_admin"),
     _influxdb("telegraf", "may write", _TELEGRAF, "influxdb_password"),
@@ -115,6 +119,12 @@ GIVEN = MappingProxyType(
                 "where the monitor posts drafts of work orders",
                 _MONITOR,
                 "fanwatch_work_order_url",
+            ),
+            Credential(
+                "opcua-password",
+                "the password of the gateway's user on the plant's OPC UA servers",
+                GATEWAY,
+                "opcua_password",
             ),
         )
     }

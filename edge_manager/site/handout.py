@@ -10,6 +10,7 @@ from edge_manager.site.access import Granted
 __all__ = ["TLS_PORT", "Handout"]
 
 TLS_PORT = 8883
+_THIS_MACHINE = {"localhost", "127.0.0.1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +72,18 @@ class Handout:
         """For a person."""
         topics = [f"  publish to    {topic}" for topic in self.publish]
         topics += [f"  subscribe to  {topic}" for topic in self.subscribe]
+        here = (
+            ["  (nobody else reaches that name: give this machine's with `fanwatch init --hostname NAME`)"]
+            if self.host in _THIS_MACHINE
+            else []
+        )
         also = f"   (also {', '.join(self.other_hosts)})" if self.other_hosts else ""
         return "\n".join(
             [
                 f"{self.user} ({self.kind}) may sign in. This is all it needs; the password is shown only now.",
                 "",
                 f"  host          {self.host}{also}",
+                *here,
                 f"  port          {self.port}, MQTT over TLS 1.2 or 1.3",
                 f"  user          {self.user}",
                 f"  password      {self.password}",

@@ -32,7 +32,7 @@ def _dockerfile(room: str) -> str:
 def test_every_service_of_the_design_is_there() -> None:
     assert set(SERVICES) == {
         *("mosquitto", "inference", "predictor", "monitor", "drift", "simulator"),
-        *("telegraf", "influxdb", "grafana", "setup", "history", "model", "archive"),
+        *("telegraf", "influxdb", "grafana", "setup", "history", "model", "archive", "gateway"),
     }
 
 
@@ -51,6 +51,17 @@ def test_what_a_backup_is_made_of_is_every_volume_and_whoever_sees_them_all_has_
     for volume, place in mounts.items():
         reader = volume.removeprefix("secrets-")
         assert place in {f"/kept/secrets/{reader}", f"/kept/{volume.removesuffix('-data')}"}
+
+
+def test_the_gateway_runs_only_where_a_site_wants_it_and_has_its_own_way_to_the_machines() -> None:
+    gateway = SERVICES["gateway"]
+    assert gateway["profiles"] == ["machines"]
+    assert gateway["networks"] == ["broker", "machines"]
+    assert [name for name, service in SERVICES.items() if "machines" in service.get("networks", [])] == [
+        "gateway"
+    ]
+    mount = "${FANWATCH_MACHINES_FILE:-./telegraf/gateway/machines.toml}:/etc/telegraf/machines.toml:ro"
+    assert mount in gateway["volumes"]
 
 
 def test_the_models_lie_in_a_volume_that_begins_with_the_images_and_that_drift_only_reads() -> None:
@@ -185,7 +196,9 @@ def test_what_is_not_published_has_no_way_out() -> None:
     for name, service in SERVICES.items():
         networks = service.get("networks", [])
         assert ("front" in networks) == ("ports" in service), name
-        assert set(networks) - {"front"} <= internal, name
+        # The gateway reaches the plant's controllers over a network of its own.
+        own_way = {"machines"} if name == "gateway" else set()
+        assert set(networks) - {"front"} - own_way <= internal, name
     assert SERVICES["influxdb"]["networks"] == ["storage"]
     assert SERVICES["inference"]["networks"] == ["scoring"]
 

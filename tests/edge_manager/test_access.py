@@ -161,6 +161,9 @@ def test_the_handout_of_a_fan_has_all_that_it_needs(somewhere: Site) -> None:
         assert needed in text
     assert somewhere.authority.read_text() in text
     assert "PRIVATE" not in text
+    assert "--hostname" not in text
+    # Without a name of this machine nobody else gets there.
+    assert "fanwatch init --hostname" in call(somewhere, "add", "fan", "fan-8")
 
 
 def test_the_handout_for_a_program_is_one_json_object(somewhere: Site) -> None:

@@ -1,5 +1,7 @@
 """Secrets on disk: whole or not at all, owned by their reader, never overwritten."""
 
+import fcntl
+import os
 from pathlib import Path
 
 import pytest
@@ -84,3 +86,21 @@ def test_every_user_of_an_account_has_a_password(tmp_path: Path) -> None:
 def test_no_two_secrets_share_a_file() -> None:
     homes = [(credential.reader.name, credential.file) for credential in CREDENTIALS.values()]
     assert len(set(homes)) == len(homes)
+
+
+def test_of_two_changes_at_one_time_the_second_waits(tmp_path: Path) -> None:
+    store = _store(tmp_path)
+
+    def is_free() -> bool:
+        handle = os.open(tmp_path / "reader", os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(handle)
+        return True
+
+    with store.locked(READER):
+        assert not is_free()
+    assert is_free()

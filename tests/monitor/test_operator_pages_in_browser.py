@@ -353,10 +353,7 @@ def test_maintenance_is_planned_and_cancelled_on_the_page_of_the_machine(
         page.goto("/fan/5")
         sign_in(page, plant)
         expect(page.get_by_label("From")).not_to_have_value("")  # the page's own suggestion
-        page.get_by_label("From").fill("2001-01-01T00:00")
         page.get_by_role("textbox", name="Reason").fill("new bearing")
-        page.get_by_role("button", name="Plan").click()
-        expect(page.locator("#plan-said")).to_contain_text("at most 31 days")
         today = page.get_by_label("Until").input_value()[:10]
         page.get_by_label("From").fill(f"{today}T00:00")
         page.get_by_role("button", name="Plan").click()

@@ -72,7 +72,9 @@ class Told:
 
     @property
     def down(self) -> bool:
-        return (WAY, DOWN) in self.standing
+        down = (WAY, DOWN) in self.standing
+        assert self.silences.way_is_down is down
+        return down
 
 
 SIX = tuple("123456")

@@ -14,16 +14,16 @@ from testbed.site import Site
 from testbed.waiting import wait_until
 
 FAN_PASSWORD = "a fan's password"
-USERS = ("legacy", "simulator", "predictor", "monitor", "drift", "telegraf", "probe", "fan-7")
+USERS = ("legacy", "simulator", "predictor", "monitor", "drift", "telegraf", "gateway", "probe", "fan-7")
 
 # Every kind of topic, and who may write it. What is not listed is nobody's.
 WRITERS = {
-    "fan/messages": {"legacy", "simulator"},
-    "fan/messages/1": {"simulator"},
-    "fan/messages/fan-7": {"simulator", "fan-7"},
-    "fan/messages/fan-7/x": {"simulator"},
-    "fan/messages/predictor": {"simulator"},
-    "fan/messages/probe": {"simulator"},
+    "fan/messages": {"legacy", "simulator", "gateway"},
+    "fan/messages/1": {"simulator", "gateway"},
+    "fan/messages/fan-7": {"simulator", "gateway", "fan-7"},
+    "fan/messages/fan-7/x": {"simulator", "gateway"},
+    "fan/messages/predictor": {"simulator", "gateway"},
+    "fan/messages/probe": {"simulator", "gateway"},
     "fan/anomaly": {"predictor"},
     "fan/anomaly/1": {"predictor"},
     "fan/rejected": {"predictor"},

@@ -199,3 +199,6 @@ def test_a_stop_acknowledges_what_is_safe_says_goodbye_and_leaves_nobody_waiting
     stop.join()
     with pytest.raises(BrokerAway, match="closed"):
         waits.result(5)
+    session.acknowledge(number, [2])  # as of a thread that has not heard of the end
+    with pytest.raises(BrokerAway):
+        session.publish_and_wait("fan/alarms/5", b"a", 5)

@@ -33,13 +33,6 @@ export function closeSentence({ outcome, closed_by: by }) {
   return outcome ? `Closed as ${outcome} by ${by}; it leaves the list when its cause is gone.` : "";
 }
 
-/** Whether no verdict of any machine arrives: beneath that alarm no machine counts as silent, and what is shown is old. */
-export function isWayDown(alarms) {
-  return alarms.some((alarm) => alarm.kind === "no_verdicts" && alarm.active);
-}
-
-export const WAY_DOWN = "As it was last known: no verdicts of any machine arrive";
-
 /** The most urgent alarm in view of each device; the server tells alarms in order of urgency. */
 export function foremost(alarms) {
   const first = new Map();

@@ -2,7 +2,7 @@
 
 import { onAlarms } from "./alarm-feed.js";
 import { AlarmList, isAimed } from "./alarm-list.js";
-import { ASIDE, isWayDown, kindWord, UNANSWERED, WAY_DOWN } from "./alarm-words.js";
+import { ASIDE, kindWord, UNANSWERED } from "./alarm-words.js";
 import { announce, say } from "./announcer.js";
 import { command } from "./commands.js";
 import { element, icon, setData, setText } from "./dom.js";
@@ -15,7 +15,7 @@ import { planned } from "./maintenance.js";
 import { follow, repaint as repaintOutlook, showReasons } from "./outlook.js";
 import { showPast } from "./past-alarms.js";
 import { ScatterChart } from "./scatter-chart.js";
-import { others, STATES } from "./states.js";
+import { others, STATES, WAY_DOWN } from "./states.js";
 import { onRepaint } from "./theme.js";
 import { TimeChart } from "./time-chart.js";
 
@@ -39,6 +39,7 @@ let unanswered = null;
 
 function take(body, fresh) {
   signature = body.signature;
+  machine.wayDown = body.way_is_down;
   if (fresh && body.fans.length === 0) known = false;
   for (const fan of body.fans) {
     const before = machine.state;
@@ -101,10 +102,6 @@ function draw() {
 /** The machine's alarms, their reasons and its history, whenever they are others. */
 function takeAlarms(all, timeLeft, _changed, ordered) {
   const mine = all.filter((alarm) => alarm.device === id);
-  if (machine.wayDown !== isWayDown(all)) {
-    machine.wayDown = isWayDown(all);
-    head();
-  }
   const now = JSON.stringify(mine);
   const changed = now !== toldAlarms;
   if (changed && isAimed() && toldAlarms !== null && !ordered) return; // not under a finger

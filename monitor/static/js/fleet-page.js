@@ -1,7 +1,7 @@
 // The fleet page: a tile for each machine, the most urgent first.
 
 import { onAlarms } from "./alarm-feed.js";
-import { ASIDE, foremost, isWayDown, kindWord, UNANSWERED } from "./alarm-words.js";
+import { ASIDE, foremost, kindWord, UNANSWERED } from "./alarm-words.js";
 import { announce, say } from "./announcer.js";
 import { setData, setText } from "./dom.js";
 import { displayName } from "./format.js";
@@ -43,6 +43,7 @@ function take(body, fresh) {
     signature = now;
     for (const tile of tiles.values()) tile.changed(body.signature);
   }
+  for (const tile of tiles.values()) tile.wayDown = body.way_is_down;
   summarise(body.counts);
   showLosses(document.getElementById("losses"), body.losses);
   empty.hidden = body.total > 0 || body.broker_trouble !== null;
@@ -70,13 +71,11 @@ function update(fan, newSignature) {
 let first = new Map();
 let aside = new Set();
 let left = {};
-let wayDown = false;
 
 function takeAlarms(alarms, timeLeft, changed) {
   left = timeLeft;
   if (changed) {
     first = foremost(alarms);
-    wayDown = isWayDown(alarms);
     aside = new Set(alarms.filter((alarm) => ASIDE.has(alarm.state)).map((alarm) => alarm.device));
   }
   for (const machine of machines.values()) alarmed(machine);
@@ -88,10 +87,7 @@ function alarmed(machine) {
   machine.alarm = first.get(machine.id) ?? null;
   machine.aside = aside.has(machine.id);
   machine.left = left[machine.id] ?? null;
-  const turned = machine.wayDown !== wayDown;
-  machine.wayDown = wayDown;
   tiles.get(machine.id).alarmed();
-  if (turned) tiles.get(machine.id).draw(); // nothing else comes that would draw it
   if (urgency(machine) === before) return;
   order.request();
   const { alarm } = machine;

@@ -13,6 +13,9 @@ export const STATES = {
   healthy: { word: "Healthy", rank: 7 },
 };
 
+/** Beneath the alarm of the way no machine counts as silent, and what is shown of each is old. */
+export const WAY_DOWN = "As it was last known: no verdicts of any machine arrive";
+
 const CALM = new Set(["maintenance", "stopped", "healthy"]);
 const LAST = 3;
 

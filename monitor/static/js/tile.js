@@ -1,11 +1,11 @@
 // One machine on the fleet page.
 
-import { kindWord, UNANSWERED, WAY_DOWN } from "./alarm-words.js";
+import { kindWord, UNANSWERED } from "./alarm-words.js";
 import { command } from "./commands.js";
 import { element, icon, setData, setText } from "./dom.js";
 import { age, displayName, duration, label, number, percent, unit } from "./format.js";
 import { Sparkline } from "./sparkline.js";
-import { others, STATES } from "./states.js";
+import { others, STATES, WAY_DOWN } from "./states.js";
 
 const MOST_SIGNALS = 6;
 const LATE_S = 60;
@@ -88,6 +88,14 @@ export class Tile {
   #clearing() {
     const { alarm, standing } = this.#machine;
     return !standing.includes(alarm.kind);
+  }
+
+  /** The way of all readings went down, or is back; nothing else comes that would draw it. */
+  set wayDown(down) {
+    if (this.#machine.wayDown === down) return;
+    this.#machine.wayDown = down;
+    this.#dirty = true;
+    this.draw();
   }
 
   /** A second has passed. */

@@ -1,4 +1,4 @@
-"""Setting up a site on a Docker engine: TLS at the published port; who is let in, given a password, or taken out."""
+"""Setting up a site on a Docker engine: TLS at the published port; who is let in, changed, taken out."""
 
 import json
 import os

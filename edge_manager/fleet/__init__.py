@@ -1,0 +1,1 @@
+"""Many sites from one desk: how they do, and a model for all of them."""

@@ -1,0 +1,102 @@
+"""``fanwatch bundle`` and ``fanwatch install``: a site for a machine without internet."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from edge_manager.installation.bundle_file import BundleError
+from edge_manager.installation.engine import Engine
+from edge_manager.installation.operations import add_models, make_bundle
+from edge_manager.installation.operations import install as install_bundle
+from model_folder.folder import ModelFolderError
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, add_completion=False, pretty_exceptions_show_locals=False
+)
+
+_HERE = Path()
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  fanwatch bundle --out site.fanwatch --key keys/model-signing.key
+  fanwatch bundle --out site.fanwatch --key keys/model-signing.key --model bundles/pump/3
+On the machine without internet:
+  fanwatch install site.fanwatch --key model-signing.pub --folder /srv/fanwatch --start"""
+)
+def bundle(
+    out: Annotated[Path, typer.Option(help="The file.")],
+    key: Annotated[
+        Path, typer.Option(help="The private key that it is signed with (`fanwatch model keygen`).")
+    ],
+    model: Annotated[
+        list[Path] | None, typer.Option(help="Folder of a signed bundle to bring; again for each.")
+    ] = None,
+    folder: Annotated[Path, typer.Option(envvar="FANWATCH_FOLDER", help="The site's folder.")] = _HERE,
+    leave_out: Annotated[list[str] | None, typer.Option(help="A service whose image stays out.")] = None,
+    password_file: Annotated[Path | None, typer.Option(help="File with the private key's password.")] = None,
+) -> None:
+    """Write images, configuration and models of this site into one signed file."""
+    try:
+        password = None if password_file is None else password_file.read_bytes().rstrip(b"\r\n")
+        made = make_bundle(
+            Engine(folder),
+            out,
+            models=model or [],
+            private_key=key,
+            password=password,
+            now=datetime.now(UTC),
+            left_out=leave_out or [],
+        )
+    except (BundleError, ModelFolderError, OSError) as error:
+        _fail(error)
+    size = out.stat().st_size
+    typer.echo(
+        f"{out}: {size / 1e6:,.0f} MB, {len(made.images)} images for {made.architecture}, {len(made.files)} files; "
+        f"signed with {key.name}"
+    )
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  fanwatch install site.fanwatch --key model-signing.pub --folder /srv/fanwatch --start"""
+)
+def install(
+    file: Annotated[Path, typer.Argument(help="The bundle.")],
+    key: Annotated[list[Path], typer.Option(help="A public key that may have signed it; again for each.")],
+    folder: Annotated[
+        Path, typer.Option(envvar="FANWATCH_FOLDER", help="The site's folder; made if need be.")
+    ] = _HERE,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace configuration that is there and differs.")
+    ] = False,
+    start: Annotated[bool, typer.Option("--start", help="Start it too, and wait until it works.")] = False,
+    service: Annotated[
+        list[str] | None, typer.Option(help="Start this service alone; again for each.")
+    ] = None,
+    wait_s: Annotated[
+        int, typer.Option(min=10, help="Seconds to wait until every service is healthy.")
+    ] = 600,
+) -> None:
+    """Check a bundle, load its images, write its configuration; nothing is fetched from anywhere."""
+    try:
+        manifest = install_bundle(file, key, folder, replace=replace)
+        typer.echo(f"{file} of {manifest.made_at} is installed in {folder.resolve()}")
+        if not start:
+            typer.echo("To start it: fanwatch install again with --start, or fanwatch up")
+            return
+        docker = Engine(folder)
+        docker.up(service or [], wait_s)
+        added = add_models(manifest, folder, docker)
+    except (BundleError, ModelFolderError, OSError) as error:
+        _fail(error)
+    typer.echo("it runs" + "".join(f"; {name} is on the device" for name in added))
+
+
+def _fail(error: Exception) -> NoReturn:
+    typer.echo(f"error: {error}", err=True)
+    raise typer.Exit(code=1)

@@ -1,0 +1,201 @@
+"""Making a bundle of a site, and installing one."""
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from contract.bundle import MANIFEST_FILE, SIGNATURE_FILE
+from contract.timestamp import format_timestamp
+from edge_manager.installation.bundle_file import (
+    IMAGES,
+    MODELS,
+    SITE,
+    BundleError,
+    SiteManifest,
+    entry_of,
+    unpack_bundle,
+    write_bundle,
+)
+from edge_manager.installation.engine import Engine
+from edge_manager.models.parcel import pack
+from edge_manager.models.versions import read_whole
+
+__all__ = ["add_models", "install", "make_bundle"]
+
+ENVIRONMENT_FILE = ".env"
+_COMPOSE_FILES = "docker-compose*.yml"
+
+
+def make_bundle(
+    engine: Engine,
+    out: Path,
+    *,
+    models: Sequence[Path],
+    private_key: Path,
+    password: bytes | None,
+    now: datetime,
+    left_out: Sequence[str] = (),
+) -> SiteManifest:
+    """Writes images, configuration and models of a site into one signed file, which appears whole or not at all.
+
+    Args:
+        engine: Of the site's folder.
+        out: The file.
+        models: Folders of signed bundles that the site is to have besides those in its images.
+        private_key: PEM.
+        password: Of that key.
+        now: The time.
+        left_out: Services whose images stay out.
+
+    Raises:
+        BundleError: An image is missing, or the configuration lies elsewhere.
+    """
+    images = _images(engine, left_out)
+    sources = _configuration(engine)
+    for folder in models:
+        manifest = read_whole(folder)
+        if not (folder / SIGNATURE_FILE).is_file():
+            raise BundleError(
+                f"{folder}: is not signed, and no scoring service would take it; `fanwatch model sign` signs it"
+            )
+        for name in (*manifest.files, MANIFEST_FILE, SIGNATURE_FILE):
+            sources[f"{MODELS}{manifest.name}/{manifest.version}/{name}"] = folder / name
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
+        archive = Path(scratch, IMAGES)
+        engine.save(images, archive)
+        sources[IMAGES] = archive
+        made = SiteManifest(
+            made_at=format_timestamp(now),
+            architecture=engine.architecture(),
+            images=tuple(images),
+            files=tuple(entry_of(path, file) for path, file in sources.items()),
+        )
+        fresh = Path(scratch, "bundle")
+        with fresh.open("wb") as file:
+            write_bundle(file, made, sources, private_key, password)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(out)
+    return made
+
+
+def install(
+    file: Path,
+    public_keys: Sequence[Path],
+    folder: Path,
+    *,
+    replace: bool,
+    engine: Callable[[Path], Engine] = Engine,
+) -> SiteManifest:
+    """Checks a bundle, loads its images and writes its configuration. Nothing is started.
+
+    An environment file that is there already stays as it is: it is the site's own.
+
+    Args:
+        file: The bundle.
+        public_keys: Who may have signed it.
+        folder: The site's; made if need be.
+        replace: Replaces configuration that is there and differs.
+        engine: Docker, seen from a folder.
+
+    Raises:
+        BundleError: It is refused, or what is there would be replaced; nothing was changed.
+        OSError: The folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    # On the same disk, so that each file takes its place by a rename.
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".installing-") as scratch:
+        staged = Path(scratch)
+        manifest = unpack_bundle(file, public_keys, staged)
+        docker = engine(folder)
+        found = docker.architecture()
+        if found != manifest.architecture:
+            raise BundleError(
+                f"{file}: holds images for {manifest.architecture}, this machine's Docker runs {found}"
+            )
+        places = {entry.path: folder / _place(entry.path) for entry in manifest.files if entry.path != IMAGES}
+        kept = {path for path, place in places.items() if place.name == ENVIRONMENT_FILE and place.exists()}
+        changed = sorted(
+            str(place.relative_to(folder))
+            for path, place in places.items()
+            if path not in kept and place.exists() and place.read_bytes() != (staged / path).read_bytes()
+        )
+        if changed and not replace:
+            raise BundleError(
+                f"{folder}: holds {', '.join(changed[:5])}{' and more' if len(changed) > 5 else ''}, which differ "
+                "from the bundle's; --replace replaces them"
+            )
+        docker.load(staged / IMAGES)
+        for path, place in places.items():
+            if path not in kept:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                (staged / path).replace(place)
+    missing = [name for name in manifest.images if not docker.has_image(name)]
+    if missing:
+        raise BundleError(
+            f"{file}: the engine has no {', '.join(missing)} after loading; its log may say why"
+        )
+    return manifest
+
+
+def add_models(manifest: SiteManifest, folder: Path, docker: Engine) -> list[str]:
+    """Puts the bundle's models among those of the running site; nothing uses them yet.
+
+    Returns:
+        Their names, as NAME:VERSION.
+    """
+    added = []
+    for relative in sorted(
+        {entry.path.rpartition("/")[0] for entry in manifest.files if entry.path.startswith(MODELS)}
+    ):
+        bundle = folder / relative
+        described = read_whole(bundle)
+        with tempfile.TemporaryFile() as parcel:
+            pack(bundle, described, parcel)
+            parcel.seek(0)
+            docker.receive_model(parcel)
+        added.append(described.model_id)
+    return added
+
+
+def _place(path: str) -> str:
+    return path.removeprefix(SITE)
+
+
+def _images(engine: Engine, left_out: Sequence[str]) -> list[str]:
+    services = engine.config()["services"]
+    unwanted = {services[name].get("image") for name in left_out if name in services}
+    images = [name for name in engine.images() if name not in unwanted]
+    missing = [name for name in images if not engine.has_image(name)]
+    if missing:
+        raise BundleError(
+            f"this machine has no {', '.join(missing)}: `docker compose --profile '*' pull --ignore-buildable` and "
+            "`docker compose --profile '*' build` bring them"
+        )
+    return images
+
+
+def _configuration(engine: Engine) -> dict[str, Path]:
+    """Every file that the services mount from the site's folder, the Compose files, and the environment file."""
+    folder = engine.folder.resolve()
+    roots = {
+        *folder.glob(_COMPOSE_FILES),
+        *([folder / ENVIRONMENT_FILE] if (folder / ENVIRONMENT_FILE).is_file() else []),
+    }
+    for name, service in engine.config()["services"].items():
+        for mount in service.get("volumes", []):
+            if mount.get("type") != "bind":
+                continue
+            source = Path(mount["source"]).resolve()
+            if not source.is_relative_to(folder) or source == folder:
+                raise BundleError(
+                    f"{name} mounts {source}, which is not in {folder}; a bundle takes what lies in the folder"
+                )
+            roots.add(source)
+    files = {
+        file for root in roots for file in ([root] if root.is_file() else root.rglob("*")) if file.is_file()
+    }
+    return {f"{SITE}{file.relative_to(folder).as_posix()}": file for file in sorted(files)}
