@@ -73,6 +73,7 @@ class KeptSite:
         )
         (self.broker.folder / "data").mkdir(exist_ok=True)
         (self.kept / "mosquitto").symlink_to(self.broker.folder / "data")
+        (self.kept / "influxdb").symlink_to(self.influxdb.folder)
         self.stack = ProcessStack(self.kept, self.influxdb, self._others())
 
     def _others(self) -> list[ServerProcess]:

@@ -552,6 +552,7 @@ def test_the_commands_say_a_mistake_in_one_line(tmp_path: Path) -> None:
 
 
 def test_without_docker_a_backup_says_so(tmp_path: Path) -> None:
+    (tmp_path / "docker-compose.yml").touch()
     answer = subprocess.run(
         [sys.executable, "-m", "fanwatch.cli", "backup", "--out", str(tmp_path / "x")],
         env={"PATH": str(tmp_path), "PYTHONPATH": str(REPOSITORY)},

@@ -193,3 +193,22 @@ def test_a_second_restore_refuses_to_overwrite_what_is_there_and_changes_nothing
         restore(restored.stack, before.backup, Opener(before.secret_key), overwrite=False)
     assert restored.monitor.running
     assert len(stored(restored, "anomaly")) >= count
+
+
+def test_told_in_so_many_words_a_restore_throws_away_what_came_since(
+    restored: KeptSite, before: Before
+) -> None:
+    with Flow(address(restored), "since", 50) as flow:
+        wait_until(lambda: flow.acknowledged_count >= 50, within_s=30, what="50 readings")
+        flow.pause()
+        wait_until(flow.all_acknowledged, within_s=20, what="the last acknowledgement")
+        wait_until(
+            lambda: set(flow.acknowledged) <= stored(restored, "telemetry"), within_s=30, what="them stored"
+        )
+    restore(restored.stack, before.backup, Opener(before.secret_key), overwrite=True)
+    restored.start()
+    wait_until(
+        lambda: before.acknowledged <= stored(restored, "anomaly"), within_s=60, what="what was in the backup"
+    )
+    assert not [key for key in stored(restored, "telemetry") if key.device.startswith("since")]
+    assert restored.sign_in("kim", "a long enough password") == 302
