@@ -24,7 +24,7 @@ from testbed.waiting import port_answers, wait_until
 __all__ = ["ModbusMachine", "OpcUaMachine", "server_certificate"]
 
 HOST = "127.0.0.1"
-_WITHIN_S = 20
+_WITHIN_S = 90
 _READ_INPUT = 4
 """The function code of Modbus that reads input registers."""
 _Result = TypeVar("_Result")

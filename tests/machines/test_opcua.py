@@ -21,10 +21,23 @@ from tests.machines.plant_file import opcua
 WELL = {"rotation": 600.0, "temperature": 40.0, "vibration": 150.0, "sound": 48.0}
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[OpcUaMachine]:
+    with OpcUaMachine(WELL) as started:
+        yield started
+
+
 @pytest.fixture
-def machine() -> Iterator[OpcUaMachine]:
-    with OpcUaMachine(WELL) as server:
-        yield server
+def machine(server: OpcUaMachine) -> OpcUaMachine:
+    """One that runs well; a server takes seconds to start, so it stays for the next test."""
+    server.measures(**WELL)
+    return server
+
+
+@pytest.fixture
+def own() -> OpcUaMachine:
+    """One that a test starts and stops itself."""
+    return OpcUaMachine(WELL)
 
 
 def signals(body: dict[str, object]) -> dict[str, object]:
@@ -80,18 +93,19 @@ def test_a_bad_sensor_is_a_missing_signal_and_never_a_verdict_on_its_last_value(
 
 
 def test_a_server_away_is_silence_and_back_it_tells_what_is_measured_now(
-    mosquitto: Mosquitto, machine: OpcUaMachine
+    mosquitto: Mosquitto, own: OpcUaMachine
 ) -> None:
     with (
+        own,
         heard(mosquitto, "fan/messages/opc-4") as told,
-        Gateway(mosquitto, opcua(machine.endpoint, "opc-4")) as gateway,
+        Gateway(mosquitto, opcua(own.endpoint, "opc-4")) as gateway,
     ):
         told.next()
-        machine.stop()
+        own.stop()
         last = told.drain()["seq"]
         with pytest.raises(queue.Empty):
             told.next(within_s=4)
-        machine.start(rotation=800.0)
+        own.start(rotation=800.0)
         back = told.next(within_s=60)
         assert signals(back) == WELL | {"rotation": 800.0}, "no value of before"
         assert back["seq"] == last + 1
@@ -99,39 +113,36 @@ def test_a_server_away_is_silence_and_back_it_tells_what_is_measured_now(
 
 
 def test_a_node_that_is_gone_after_a_restart_does_not_live_on(
-    mosquitto: Mosquitto, machine: OpcUaMachine
+    mosquitto: Mosquitto, own: OpcUaMachine
 ) -> None:
     with (
+        own,
         heard(mosquitto, "fan/messages/opc-5") as told,
-        Gateway(mosquitto, opcua(machine.endpoint, "opc-5")),
+        Gateway(mosquitto, opcua(own.endpoint, "opc-5")),
     ):
         told.next()
-        machine.stop()
+        own.stop()
         told.drain()
-        machine.forgets("sound")
-        machine.start()
+        own.forgets("sound")
+        own.start()
         before = len(told.bodies)
         told.drain(quiet_s=10)
         assert not any("sound" in body for body in told.bodies[before:])
 
 
-def test_the_gateway_waits_for_a_server_that_is_not_up_yet(
-    mosquitto: Mosquitto, machine: OpcUaMachine
-) -> None:
-    machine.stop()
+def test_the_gateway_waits_for_a_server_that_is_not_up_yet(mosquitto: Mosquitto, own: OpcUaMachine) -> None:
     with (
         heard(mosquitto, "fan/messages/opc-6") as told,
-        Gateway(mosquitto, opcua(machine.endpoint, "opc-6")),
+        Gateway(mosquitto, opcua(own.endpoint, "opc-6")),
+        own,
     ):
-        machine.start()
         assert signals(told.next(within_s=60)) == WELL
 
 
 def test_without_retry_the_gateway_ends_when_a_server_is_not_up(
-    mosquitto: Mosquitto, machine: OpcUaMachine
+    mosquitto: Mosquitto, own: OpcUaMachine
 ) -> None:
-    machine.stop()
-    plant = opcua(machine.endpoint, "opc-7").replace('connect_fail_behavior = "retry"', "")
+    plant = opcua(own.endpoint, "opc-7").replace('connect_fail_behavior = "retry"', "")
     gateway = Gateway(mosquitto, plant).start(wait=False)
     assert gateway.wait_ended() != 0
 
