@@ -310,7 +310,7 @@ def _certificate(facts: Facts, limits: Limits) -> Iterator[Finding]:
     certificate = facts.certificate
     if certificate is None or certificate.days_left > limits.certificate_days:
         return
-    do = "docker compose run --rm setup  # makes a new one\ndocker compose kill --signal HUP mosquitto"
+    do = "docker compose run --rm setup  # makes a new one, which the broker takes within ten seconds"
     if certificate.days_left <= 0:
         yield _error(
             "certificate_expired",
