@@ -92,6 +92,19 @@ chaos: .venv/.synced servers ## kill, hang, fill, cut, and look for every readin
 chaos-ci: .venv/.synced servers ## three minutes of it, on processes, with its outcome in reports/
 	@.venv/bin/fanwatch chaos --on processes --cases 1-6,9-13 --duration 180 --out reports
 
+IMAGES := simulator predictor inference monitor drift edge-manager pipeline
+
+.PHONY: sbom
+sbom: | $(UV) ## what each image of ours holds, as CycloneDX 1.5 in reports/sbom
+	@mkdir -p reports/sbom
+	@for image in $(IMAGES); do $(UV) export --quiet --frozen --no-default-groups --extra $$image \
+	  --preview-features sbom-export --format cyclonedx1.5 --output-file reports/sbom/$$image.cdx.json >/dev/null; done
+	@ls reports/sbom
+
+.PHONY: audit
+audit: | $(UV) ## known vulnerabilities in the locked packages; fails where it cannot find out
+	@$(PYTHON) .ci/audit.py
+
 .PHONY: train
 train: .venv/.synced ## train the fan model anew, on seeded generated data
 	@.venv/bin/fanwatch train

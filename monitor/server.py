@@ -26,6 +26,7 @@ from monitor.explainer import Explainer
 from monitor.fleet import Fleet, FleetLimits
 from monitor.login.accounts import Accounts, SessionLife
 from monitor.login.settings import LoginSettings
+from monitor.prompt_worker import PromptWorker
 from monitor.scoring import ScoringService
 from monitor.settings import MonitorSettings
 from monitor.signature import SignatureReader
@@ -178,7 +179,8 @@ class MonitorServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no t
         options: dict[str, Any] = {
             "bind": f"{self._settings.listen_host}:{self._settings.listen_port}",
             "workers": 1,
-            "worker_class": "gthread",
+            # Against slow clients: gunicorn's own threaded worker gives them its threads.
+            "worker_class": PromptWorker,
             "threads": self._settings.threads,
             "keepalive": 15,
             "timeout": 30,
