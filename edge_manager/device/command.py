@@ -14,6 +14,8 @@ from edge_manager.device.log_lines import LEVELS, read_line
 from edge_manager.device.machine import State, as_table, survey
 from edge_manager.device.mistakes import as_sentences
 from edge_manager.device.site_plan import DATA_DIR_FILE, OVERRIDE_FILE, SitePlan, this_machines_names
+from edge_manager.installation.engine import Engine
+from edge_manager.installation.operations import add_models, install
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False
@@ -110,9 +112,23 @@ def init(  # noqa: PLR0913, PLR0917 - one parameter an option of the command lin
     epilog="""\b
 Examples:
   fanwatch up                                 starts what does not run, and waits until all is well
-  fanwatch up --build                         after an update of the code"""
+  fanwatch up --build                         after an update of the code
+  fanwatch up --bundle site.fanwatch --key model-signing.pub --folder /srv/fanwatch
+                                              on a machine without internet (docs/air-gapped.md)"""
 )
 def up(
+    services: Annotated[
+        list[str] | None, typer.Argument(help="Services, with what they need; without any, all.")
+    ] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Install this file of `fanwatch bundle` first, and fetch nothing.")
+    ] = None,
+    key: Annotated[
+        list[Path] | None, typer.Option(help="A public key that may have signed it; again for each.")
+    ] = None,
+    replace_files: Annotated[
+        bool, typer.Option("--replace", help="Let the bundle replace configuration that differs.")
+    ] = False,
     build: Annotated[bool, typer.Option("--build", help="Build the images anew first.")] = False,
     wait_s: Annotated[
         int, typer.Option(min=10, help="Seconds to wait until every service is healthy.")
@@ -121,12 +137,24 @@ def up(
 ) -> None:
     """Start the site, wait until it works, and say where it is."""
     with as_sentences():
-        site = Compose(folder)
+        if bundle is None and (key or replace_files):
+            raise SiteError("--key and --replace say how a bundle is installed: give --bundle FILE too")
+        if bundle is not None and build:
+            raise SiteError("--build builds the images, --bundle brings them: give one of the two")
         options = ["--detach", "--wait", "--wait-timeout", str(wait_s), *(["--build"] if build else [])]
-        if site.show("up", *options):
+        manifest = None
+        if bundle is not None:
+            if not key:
+                raise SiteError(f"who may have signed {bundle}? Give --key FILE, the maker's public key")
+            manifest = install(bundle, key, folder, replace=replace_files)
+            options += ["--no-build", "--pull", "never"]
+        site = Compose(folder)
+        if site.show("up", *options, *(services or [])):
             site.engine_version()  # which says so when that is why
             raise SiteError(_what_is_not_well(site))
         site.reload_broker()
+        for model in [] if manifest is None else add_models(manifest, folder, Engine(folder)):
+            typer.echo(f"{model} is on the device; fanwatch model use makes it the one in use")
         typer.echo(_addresses(site))
 
 

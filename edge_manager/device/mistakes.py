@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import typer
 
 from edge_manager.device.compose import SiteError
+from edge_manager.installation.bundle_file import BundleError
+from model_folder.folder import ModelFolderError
 
 __all__ = ["as_sentences"]
 
@@ -15,7 +17,7 @@ def as_sentences() -> Iterator[None]:
     """Ends the command with exit code 1 and one sentence for each of these."""
     try:
         yield
-    except (SiteError, OSError) as error:
+    except (SiteError, BundleError, ModelFolderError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:

@@ -8,8 +8,8 @@ import typer
 
 from edge_manager.installation.bundle_file import BundleError
 from edge_manager.installation.engine import Engine
-from edge_manager.installation.operations import add_models, make_bundle
 from edge_manager.installation.operations import install as install_bundle
+from edge_manager.installation.operations import make_bundle
 from model_folder.folder import ModelFolderError
 
 app = typer.Typer(
@@ -25,7 +25,7 @@ Examples:
   fanwatch bundle --out site.fanwatch --key keys/model-signing.key
   fanwatch bundle --out site.fanwatch --key keys/model-signing.key --model bundles/pump/3
 On the machine without internet:
-  fanwatch install site.fanwatch --key model-signing.pub --folder /srv/fanwatch --start"""
+  fanwatch up --bundle site.fanwatch --key model-signing.pub --folder /srv/fanwatch"""
 )
 def bundle(
     out: Annotated[Path, typer.Option(help="The file.")],
@@ -63,7 +63,9 @@ def bundle(
 @app.command(
     epilog="""\b
 Examples:
-  fanwatch install site.fanwatch --key model-signing.pub --folder /srv/fanwatch --start"""
+  fanwatch install site.fanwatch --key model-signing.pub --folder /srv/fanwatch
+  fanwatch init --folder /srv/fanwatch        to say first what is particular to this site
+  fanwatch up --bundle site.fanwatch --key model-signing.pub --folder /srv/fanwatch"""
 )
 def install(
     file: Annotated[Path, typer.Argument(help="The bundle.")],
@@ -74,27 +76,14 @@ def install(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace configuration that is there and differs.")
     ] = False,
-    start: Annotated[bool, typer.Option("--start", help="Start it too, and wait until it works.")] = False,
-    service: Annotated[
-        list[str] | None, typer.Option(help="Start this service alone; again for each.")
-    ] = None,
-    wait_s: Annotated[
-        int, typer.Option(min=10, help="Seconds to wait until every service is healthy.")
-    ] = 600,
 ) -> None:
-    """Check a bundle, load its images, write its configuration; nothing is fetched from anywhere."""
+    """Check a bundle, load its images, write its configuration; `fanwatch up --bundle` starts it too."""
     try:
         manifest = install_bundle(file, key, folder, replace=replace)
-        typer.echo(f"{file} of {manifest.made_at} is installed in {folder.resolve()}")
-        if not start:
-            typer.echo("To start it: fanwatch install again with --start, or fanwatch up")
-            return
-        docker = Engine(folder)
-        docker.up(service or [], wait_s)
-        added = add_models(manifest, folder, docker)
     except (BundleError, ModelFolderError, OSError) as error:
         _fail(error)
-    typer.echo("it runs" + "".join(f"; {name} is on the device" for name in added))
+    typer.echo(f"{file} of {manifest.made_at} is installed in {folder.resolve()}")
+    typer.echo(f"Next:  fanwatch up --bundle {file}   starts it, and puts the bundle's models on the device")
 
 
 def _fail(error: Exception) -> NoReturn:

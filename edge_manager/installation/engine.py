@@ -52,11 +52,6 @@ class Engine:
         """Takes them onto this machine."""
         self._run("load", "--quiet", "--input", str(archive.absolute()), timeout_s=_LONG_S)
 
-    def up(self, services: list[str], wait_s: int) -> None:
-        """Starts the site with the images that are here; none is built and none is fetched."""
-        options = ("--detach", "--wait", "--wait-timeout", str(wait_s), "--no-build", "--pull", "never")
-        self._run("compose", "up", *options, *services, timeout_s=wait_s + 600)
-
     def receive_model(self, parcel: IO[bytes]) -> None:
         """Puts a bundle of a model among those of the running site."""
         self._run(
