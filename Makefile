@@ -105,6 +105,10 @@ sbom: | $(UV) ## what each image of ours holds, as CycloneDX 1.5 in reports/sbom
 audit: | $(UV) ## known vulnerabilities in the locked packages; fails where it cannot find out
 	@$(PYTHON) .ci/audit.py
 
+.PHONY: pin-images
+pin-images: ## write docker-compose.digests.yml: others' images by digest, as their registries say now
+	@$(PYTHON) .ci/pin_images.py
+
 .PHONY: train
 train: .venv/.synced ## train the fan model anew, on seeded generated data
 	@.venv/bin/fanwatch train

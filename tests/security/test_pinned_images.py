@@ -1,0 +1,103 @@
+"""Images pinned by digest, asked of a real registry."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+import yaml
+
+from testbed.registry import Registry
+
+ROOT = Path(__file__).parents[2]
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    with Registry(tmp_path_factory.mktemp("registry")) as server:
+        yield server
+
+
+def push(registry: Registry, repository: str, tag: str, content: bytes) -> str:
+    """Pushes a smallest image, whose configuration is this content; its digest."""
+    base = f"http://{registry.host}/v2/{repository}"
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    place = requests.post(f"{base}/blobs/uploads/", timeout=10).headers["Location"]
+    separator = "&" if "?" in place else "?"
+    assert requests.put(f"{place}{separator}digest={digest}", data=content, timeout=10).status_code == 201
+    config = {
+        "mediaType": "application/vnd.oci.image.config.v1+json",
+        "digest": digest,
+        "size": len(content),
+    }
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": config, "layers": []})
+    answer = requests.put(
+        f"{base}/manifests/{tag}", data=manifest, headers={"Content-Type": MANIFEST_TYPE}, timeout=10
+    )
+    assert answer.status_code == 201, answer.text
+    return answer.headers["Docker-Content-Digest"]
+
+
+def pin(tmp_path: Path, *images: str) -> subprocess.CompletedProcess[str]:
+    compose = tmp_path / "docker-compose.yml"
+    services = "".join(
+        f"  service-{'ab'[n]}:\n    # why\n    image: {image}\n" for n, image in enumerate(images)
+    )
+    compose.write_text(f"name: x\nservices:\n{services}\nvolumes:\n  x:\n")
+    to = tmp_path / "digests.yml"
+    command = [sys.executable, str(ROOT / ".ci" / "pin_images.py"), "--plain-http"]
+    return subprocess.run(
+        [*command, "--compose", str(compose), "--to", str(to)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_an_image_is_pinned_to_what_its_registry_has_and_renewed_by_asking_again(
+    registry: Registry, tmp_path: Path
+) -> None:
+    image = f"{registry.host}/team/broker:1.2.3"
+    first = push(registry, "team/broker", "1.2.3", b'{"first": 1}')
+    assert pin(tmp_path, image).returncode == 0
+    written = tmp_path / "digests.yml"
+    assert yaml.safe_load(written.read_text()) == {"services": {"service-a": {"image": f"{image}@{first}"}}}
+    second = push(registry, "team/broker", "1.2.3", b'{"second": 2}')
+    assert second != first
+    assert pin(tmp_path, image).returncode == 0
+    assert second in written.read_text()
+
+
+def test_no_digest_is_written_unless_every_registry_has_said_its_own(
+    registry: Registry, tmp_path: Path
+) -> None:
+    push(registry, "team/known", "1", b"{}")
+    for unknown in (f"{registry.host}/team/unknown:1", "127.0.0.1:1/team/away:1"):
+        done = pin(tmp_path, f"{registry.host}/team/known:1", unknown)
+        assert done.returncode == 1
+        assert unknown in done.stderr
+        assert "Nothing is written" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert not (tmp_path / "digests.yml").exists()
+
+
+def test_the_images_that_are_asked_for_are_those_of_the_shipped_compose_file() -> None:
+    program = (
+        "import runpy, json; m = runpy.run_path('.ci/pin_images.py');"
+        "images = m['images_of'](open('docker-compose.yml').read());"
+        "print(json.dumps([images, {i: m['place_of'](i) for i in images.values()}]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    images, places = json.loads(done.stdout)
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    assert images == {name: service["image"] for name, service in services.items() if "image" in service}
+    assert places["grafana/grafana:13.2.3"] == ["registry-1.docker.io", "grafana/grafana", "13.2.3"]
+    assert places["influxdb:1.13.1"] == ["registry-1.docker.io", "library/influxdb", "1.13.1"]
