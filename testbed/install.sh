@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Puts the real Mosquitto, Telegraf and InfluxDB under .cache/servers, in the versions that the stack ships, and an OCI
-# registry for what `fanwatch toolkit push` sends; from package registries alone (Debian's and Go's; Python's when Go itself is missing). Run it again at any time:
+# registry for what `fanwatch toolkit push` sends, and Helm; from package registries alone (Debian's and Go's; Python's when Go itself is missing). Run it again at any time:
 # each server has a stamp and is built once.
 #
 #   testbed/install.sh                      all of them
@@ -12,6 +12,7 @@ set -Eeuo pipefail
 MOSQUITTO_VERSION=2.1.2
 TELEGRAF_VERSION=v1.38.3
 INFLUXDB_VERSION=v1.13.1
+HELM_VERSION=v3.19.0
 GO_MINIMUM=1.24
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -170,6 +171,15 @@ registry() {
   install -T "$BUILD/registry/unpacked/usr/bin/docker-registry" "$BIN/registry"
 }
 
+helm() {
+  need_packages ca-certificates git
+  need_go
+  say "Helm $HELM_VERSION: build (a minute or two)"
+  GOBIN=$BIN CGO_ENABLED=0 GOFLAGS=-buildvcs=false "$GO" install -trimpath -ldflags "-s -w -X helm.sh/helm/v3/internal/version.version=$HELM_VERSION" \
+    "helm.sh/helm/v3/cmd/helm@$HELM_VERSION" >"$BUILD/helm.log" 2>&1 ||
+    { tail -30 "$BUILD/helm.log" >&2; die "Helm did not build; the whole log is $BUILD/helm.log"; }
+}
+
 # --- once each --------------------------------------------------------------------------------------
 
 once() { # once NAME STAMP: builds NAME unless the stamp of its last build says the same
@@ -185,13 +195,14 @@ once() { # once NAME STAMP: builds NAME unless the stamp of its last build says 
 }
 
 wanted=("$@")
-[ ${#wanted[@]} = 0 ] && wanted=(mosquitto telegraf influxdb registry)
+[ ${#wanted[@]} = 0 ] && wanted=(mosquitto telegraf influxdb registry helm)
 for name in "${wanted[@]}"; do
   case $name in
     mosquitto) once mosquitto "$MOSQUITTO_VERSION $MOSQUITTO_OPTIONS" ;;
     telegraf) once telegraf "$TELEGRAF_VERSION $(echo $TELEGRAF_PLUGINS $TELEGRAF_BENCHMARK_PLUGINS)" ;;
     influxdb) once influxdb "$INFLUXDB_VERSION" ;;
     registry) once registry "$(. /etc/os-release && echo "$VERSION_ID")" ;;
-    *) die "unknown server: $name (mosquitto, telegraf, influxdb, registry)" ;;
+    helm) once helm "$HELM_VERSION" ;;
+    *) die "unknown server: $name (mosquitto, telegraf, influxdb, registry, helm)" ;;
   esac
 done
