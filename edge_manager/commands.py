@@ -16,8 +16,16 @@ from edge_manager.history.metrics import HistoryMetrics
 from edge_manager.history.service import History, HistoryState, health_problem
 from edge_manager.influxdb import InfluxDB, InfluxDBError
 from edge_manager.settings import HistorySettings, SetupSettings, secrets_dir
-from edge_manager.site.credentials import CREDENTIALS, GIVEN, Account, password_of, passwords_of
-from edge_manager.site.preparation import prepare_broker, prepare_influxdb, prepare_secrets
+from edge_manager.site.certificates import Authority
+from edge_manager.site.command import app as site_app
+from edge_manager.site.credentials import CREDENTIALS, GIVEN, OPERATOR, Account, password_of, passwords_of
+from edge_manager.site.preparation import (
+    AUTHORITY_FILE,
+    prepare_broker,
+    prepare_certificates,
+    prepare_influxdb,
+    prepare_secrets,
+)
 from edge_manager.site.secret_store import SecretStore
 from edge_manager.statements import read_statements
 
@@ -29,6 +37,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+_CA = "ca"
+
+app.add_typer(site_app)
 
 
 def _configure_log() -> None:
@@ -51,16 +64,20 @@ def setup() -> None:
     settings = SetupSettings()
     store = SecretStore(settings.secrets_root)
     try:
-        prepare_secrets(store)
-        prepare_broker(store)
+        names = settings.broker_names
+        with store.locked(OPERATOR):
+            prepare_secrets(store)
+            prepare_certificates(store, names, datetime.now(UTC))
+            prepare_broker(store, settings.acl_file.read_text())
         prepare_influxdb(
             lambda user, password: InfluxDB(
                 str(settings.influxdb_url), user, password, wait_s=settings.influxdb_wait_s
             ),
             passwords_of(store, Account.INFLUXDB),
             settings.schema_dir,
+            settings.retention_days,
         )
-    except (InfluxDBError, OSError) as error:
+    except (InfluxDBError, OSError, ValueError) as error:
         structlog.get_logger().error("setup failed", error=str(error))
         raise typer.Exit(1) from error
     typer.echo(
@@ -69,20 +86,27 @@ def setup() -> None:
         f"  Grafana    {settings.grafana_url}  (user admin)\n"
         f"  the page's password: {settings.show_command} page\n"
         f"  Grafana's password:  {settings.show_command} grafana\n"
-        f"  every credential:    {settings.show_command}"
+        f"  every credential:    {settings.show_command}\n"
+        f"  MQTT for devices, encrypted: port 8883; the certificate to trust: {settings.show_command} {_CA}"
     )
 
 
 @app.command()
 def show(
     names: Annotated[
-        list[str] | None, typer.Argument(help="The credentials; without any, the list of all.")
+        list[str] | None,
+        typer.Argument(
+            help=f"The credentials; without any, the list of all; {_CA}: the authority's certificate."
+        ),
     ] = None,
 ) -> None:
     """Prints credentials, one a line and nothing else, so that a script can use them."""
     if not names:
         for credential in CREDENTIALS.values():
             typer.echo(f"{credential.name:20} {credential.purpose}")
+        return
+    if names == [_CA]:
+        _show_authority()
         return
     unknown = [name for name in names if name not in CREDENTIALS]
     if unknown:
@@ -96,6 +120,15 @@ def show(
         raise typer.Exit(1) from error
     for password in passwords:
         typer.echo(password)
+
+
+def _show_authority() -> None:
+    """No secret: what a device needs to trust the broker."""
+    held = SecretStore(SetupSettings().secrets_root).read(OPERATOR, AUTHORITY_FILE)
+    if held is None:
+        typer.echo("error: there is no certificate authority yet: run setup first", err=True)
+        raise typer.Exit(1)
+    typer.echo(Authority(held).certificate, nl=False)
 
 
 @app.command()

@@ -6,6 +6,8 @@ from pathlib import Path
 from pydantic import Field, HttpUrl, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from edge_manager.site.certificates import server_names
+
 __all__ = ["HistorySettings", "SetupSettings", "secrets_dir"]
 
 _DEFAULT_SECRETS_DIR = "/run/fanwatch"
@@ -18,7 +20,9 @@ def secrets_dir() -> str | None:
 
 
 class _InfluxDBSettings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="FANWATCH_", use_attribute_docstrings=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="FANWATCH_", use_attribute_docstrings=True, extra="ignore", env_ignore_empty=True
+    )
 
     influxdb_url: HttpUrl = HttpUrl("http://127.0.0.1:8086")
     """Where InfluxDB answers HTTP. A wrong one: setup gives up after the wait and says so."""
@@ -33,6 +37,18 @@ class SetupSettings(_InfluxDBSettings):
     secrets_root: Path = Path("/secrets")
     """The folder under which each reader's volume is mounted: mosquitto, telegraf, grafana and so on."""
 
+    acl_file: Path = Path("mosquitto/acl")
+    """The broker's shipped access rules; setup adds those of the clients that people added."""
+
+    hostnames: str = ""
+    """Names and addresses under which devices reach the broker, separated by commas: its certificate is for these."""
+
+    bind: str = "127.0.0.1"
+    """The address that the broker's port is published on; its certificate is for this one too."""
+
+    retention_days: int | None = Field(default=None, ge=2, le=364)
+    """Days that single readings are kept. None leaves InfluxDB's policy as it stands, at first 30 days."""
+
     influxdb_wait_s: float = Field(default=120, gt=0)
     """Seconds to wait for InfluxDB before giving up with an error."""
 
@@ -44,6 +60,15 @@ class SetupSettings(_InfluxDBSettings):
 
     show_command: str = "docker compose run --rm --no-deps setup show"
     """The command that shows a credential; only printed."""
+
+    @property
+    def broker_names(self) -> tuple[str, ...]:
+        """What the broker's certificate is for.
+
+        Raises:
+            ValueError: A name is impossible.
+        """
+        return server_names([*self.hostnames.split(","), self.bind])
 
 
 class HistorySettings(_InfluxDBSettings):

@@ -22,6 +22,29 @@ class RoomCommand:
 # others what belongs to another room.
 COMMANDS: dict[str, RoomCommand] = {
     "demo": RoomCommand("demo.command", "demo", "Run the whole stack on this machine, without Docker."),
+    "init": RoomCommand(
+        "edge_manager.device.command", "edge-manager", "Look at this machine, and write the site's .env."
+    ),
+    "up": RoomCommand("edge_manager.device.command", "edge-manager", "Start the site, wait until it works."),
+    "down": RoomCommand("edge_manager.device.command", "edge-manager", "Stop the site; its data stays."),
+    "logs": RoomCommand(
+        "edge_manager.device.command", "edge-manager", "Show the services' log lines, made readable."
+    ),
+    "add fan": RoomCommand(
+        "edge_manager.device.access_command", "edge-manager", "Let a fan in at the broker."
+    ),
+    "add client": RoomCommand(
+        "edge_manager.device.access_command", "edge-manager", "Let a program in at the broker."
+    ),
+    "remove": RoomCommand(
+        "edge_manager.device.access_command", "edge-manager", "Take a fan or a client out, and cut it off."
+    ),
+    "rotate": RoomCommand(
+        "edge_manager.device.access_command", "edge-manager", "Give a user or a service another password."
+    ),
+    "users": RoomCommand(
+        "edge_manager.device.access_command", "edge-manager", "List who may sign in at the broker."
+    ),
     "simulate": RoomCommand(
         "simulator.command", "simulator", "Run fans that do well, wear, break or go silent."
     ),

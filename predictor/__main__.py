@@ -49,7 +49,7 @@ def _run(settings: PredictorSettings, topics: Topics) -> int:
 
     def examiner_for(model: ServedModel) -> Examiner:
         return Examiner(
-            model.signature, topics, settings.naive_time_zone, settings.max_ahead, settings.max_age
+            model.signature, topics, settings.naive_time_zone, settings.max_ahead, settings.oldest
         )
 
     metrics = PredictorMetrics()

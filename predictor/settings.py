@@ -50,9 +50,14 @@ class PredictorSettings(BaseSettings):
         default=timedelta(minutes=5),
         description="A reading further in the future is refused: its clock is wrong.",
     )
-    max_age: timedelta = Field(
-        default=timedelta(days=29),
-        description="An older reading is refused: the raw history (30 days) would soon drop it again.",
+    retention_days: int = Field(
+        default=30,
+        ge=2,
+        description="Days that InfluxDB keeps single readings. An older one, less a day, is refused: it would soon "
+        "be dropped again.",
+    )
+    max_age: timedelta | None = Field(
+        default=None, description="The oldest reading that is taken; unset, a day less than retention_days."
     )
     inference_url: str = Field(
         default="http://127.0.0.1:8000",
@@ -76,6 +81,11 @@ class PredictorSettings(BaseSettings):
     )
     listen_host: str = Field(default="127.0.0.1", description="Address of /health and /metrics.")
     listen_port: int = Field(default=9101, ge=0, le=65535, description="Port of /health and /metrics.")
+
+    @property
+    def oldest(self) -> timedelta:
+        """The oldest reading that is taken."""
+        return timedelta(days=self.retention_days - 1) if self.max_age is None else self.max_age
 
     @classmethod
     def read(cls) -> Self:

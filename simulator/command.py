@@ -3,7 +3,7 @@
 import secrets
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import structlog
 import typer
@@ -29,6 +29,8 @@ from simulator.truth import TruthLog
 
 MOST_PER_SECOND = 100_000
 """Ten times of what one process sends; more is a slip of the hand."""
+ENCRYPTED_PORT = 8883
+"""IANA's port of MQTT over TLS."""
 REPLAY_QUEUE = 1000
 """A replay waits when so many readings queue, so that its progress bar shows what the broker takes."""
 
@@ -47,6 +49,14 @@ Port = Annotated[
     int | None,
     typer.Option("--mqtt-port", min=1, max=65535, help="Its port; else FANWATCH_MQTT_PORT, 1883."),
 ]
+CaFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca-file",
+        help="The site's certificate authority, for an encrypted connection (port 8883); else FANWATCH_MQTT_CA_FILE, "
+        "or none and in clear.",
+    ),
+]
 Truth = Annotated[
     Path | None,
     typer.Option(help="Append the ground truth (what each fan really did, by seq) to this file."),
@@ -61,6 +71,7 @@ Examples:
   fanwatch simulate --condition 4=wearing:600         fan 4 wears out in ten minutes, then stops
   fanwatch simulate --fans 10000 --rate 0.1           a plant
   fanwatch simulate --generation 1                    as the first generation talked
+  fanwatch simulate --mqtt-host fans.plant.example --ca-file ca.crt     at a site, encrypted
 
 While it runs: fanwatch command 5 faulty"""
 )
@@ -83,11 +94,12 @@ def simulate(  # noqa: PLR0913, PLR0917 - one parameter an option of the command
     truth: Truth = None,
     mqtt_host: Host = None,
     mqtt_port: Port = None,
+    ca_file: CaFile = None,
 ) -> None:
     """Run any number of fans until Ctrl-C or SIGTERM."""
     stop = StopRequest()
     stop.listen()
-    settings = _settings(mqtt_host, mqtt_port)
+    settings = _settings(mqtt_host, mqtt_port, ca_file)
     if not 0.001 <= rate <= 1000:
         _refuse(f"--rate {rate:g}: expected 0.001 to 1000 readings a second")
     if fans * rate > MOST_PER_SECOND:
@@ -110,7 +122,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - one parameter an option of the command
         _refuse(str(error))
     metrics = _serve_metrics(settings)
     inbox = Inbox(topics, metrics)
-    publisher = Publisher(
+    publisher = _publisher(
         settings, client_id="simulator", metrics=metrics, service="simulator", on_command=inbox.put
     )
     structlog.get_logger().info("simulating", fans=fans, rate=rate, seed=seed, generation=generation)
@@ -126,7 +138,7 @@ Examples:
 A reading is stamped with the present time unless --keep-time is given; the predictor refuses readings that are
 older than what is stored."""
 )
-def replay(
+def replay(  # noqa: PLR0913, PLR0917 - as in simulate
     file: Annotated[
         Path, typer.Argument(help="CSV: DeviceID,Time,Rotation,Temperature,Vibration,Sound,Faulty.")
     ],
@@ -137,11 +149,12 @@ def replay(
     truth: Truth = None,
     mqtt_host: Host = None,
     mqtt_port: Port = None,
+    ca_file: CaFile = None,
 ) -> None:
     """Publish recorded readings, with a progress bar."""
     stop = StopRequest()
     stop.listen()
-    settings = _settings(mqtt_host, mqtt_port)
+    settings = _settings(mqtt_host, mqtt_port, ca_file)
     if rate is not None and speed is not None:
         _refuse("--rate and --speed exclude each other")
     for name, value in (("--rate", rate), ("--speed", speed)):
@@ -161,7 +174,7 @@ def replay(
     schedule = (
         paced_by_rate(file, rate or 10.0, clock) if speed is None else paced_by_time(file, speed, clock)
     )
-    publisher = Publisher(
+    publisher = _publisher(
         settings.model_copy(update={"queue_readings": REPLAY_QUEUE}),
         client_id="fanwatch-replay",
         metrics=Metrics(CollectorRegistry()),
@@ -198,9 +211,10 @@ def command(
     ] = None,
     mqtt_host: Host = None,
     mqtt_port: Port = None,
+    ca_file: CaFile = None,
 ) -> None:
     """Tell a simulated fan what to do: one command breaks it, one mends it."""
-    settings = _settings(mqtt_host, mqtt_port)
+    settings = _settings(mqtt_host, mqtt_port, ca_file)
     if over is not None and condition is not Condition.WEARING:
         _refuse("--over: only wearing takes a time")
     try:
@@ -209,6 +223,8 @@ def command(
         _refuse(f"--over: {error.errors()[0]['msg']}")
     except ValueError as error:
         _refuse(str(error))
+    except FileNotFoundError as error:
+        _refuse(f"{error.filename}: {error.strerror}")
     except OSError as error:
         _fail(str(error))
     typer.echo(f"fan {device}: {condition.value}")
@@ -217,11 +233,11 @@ def command(
 @app.command()
 def health() -> None:
     """Ask the running simulator whether it works: exit code 0 when the broker acknowledges its readings."""
-    settings = _settings(None, None)
+    settings = _settings(None, None, None)
     raise typer.Exit(health_check.main(settings.listen_host, settings.listen_port))
 
 
-def _settings(host: str | None, port: int | None) -> SimulatorSettings:
+def _settings(host: str | None, port: int | None, ca_file: Path | None) -> SimulatorSettings:
     try:
         settings = SimulatorSettings.read()
     except ValidationError as error:
@@ -231,9 +247,22 @@ def _settings(host: str | None, port: int | None) -> SimulatorSettings:
     given: dict[str, object] = {}
     if host is not None:
         given["mqtt_host"] = host
+    if ca_file is not None:
+        given["mqtt_ca_file"] = ca_file
     if port is not None:
         given["mqtt_port"] = port
+    elif "mqtt_port" not in settings.model_fields_set and (ca_file or settings.mqtt_ca_file):
+        given["mqtt_port"] = ENCRYPTED_PORT
     return settings.model_copy(update=given)
+
+
+def _publisher(settings: SimulatorSettings, **arguments: Any) -> Publisher:  # noqa: ANN401 - those of Publisher
+    try:
+        return Publisher(settings, **arguments)
+    except OSError as error:
+        _refuse(f"{settings.mqtt_ca_file}: {error.strerror or error}")
+    except ValueError as error:
+        _refuse(str(error))
 
 
 def _serve_metrics(settings: SimulatorSettings) -> Metrics:

@@ -11,6 +11,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from contract.command import FanCommand
 from contract.identity import DEVICE_ID_PATTERN
 from contract.topics import Topics
+from simulator.encryption import trusting
 from simulator.settings import SimulatorSettings
 
 TIMEOUT_S = 5.0
@@ -20,7 +21,7 @@ def give(settings: SimulatorSettings, device_id: str, command: FanCommand) -> No
     """Publish a command on fan/commands/<deviceID>, QoS 1.
 
     Raises:
-        ValueError: The device's name is none.
+        ValueError: The device's name is none, or the file of the certificate authority holds none.
         OSError: The broker cannot be reached, refuses us, or does not acknowledge within 5 s.
     """
     if not re.match(DEVICE_ID_PATTERN, device_id):
@@ -33,6 +34,8 @@ def give(settings: SimulatorSettings, device_id: str, command: FanCommand) -> No
         client.username_pw_set(
             settings.mqtt_username, None if password is None else password.get_secret_value()
         )
+    if settings.mqtt_ca_file is not None:
+        client.tls_set_context(trusting(settings.mqtt_ca_file))
     answered = threading.Event()
     problems: list[str] = []
 
@@ -64,7 +67,7 @@ def give(settings: SimulatorSettings, device_id: str, command: FanCommand) -> No
     except OSError as error:
         raise OSError(
             f"cannot reach the broker at {broker}: {error.strerror or error}; is it running? "
-            "(--mqtt-host and --mqtt-port choose another)"
+            "(--mqtt-host, --mqtt-port and --ca-file choose another)"
         ) from error
     client.loop_start()
     try:

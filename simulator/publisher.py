@@ -10,6 +10,7 @@ Only the thread of the caller publishes readings, so they leave in order; paho's
 """
 
 import socket
+import sys
 import threading
 import time
 from collections import deque
@@ -25,6 +26,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from contract.status import OFFLINE, ONLINE
 from contract.topics import Topics
+from simulator.encryption import trusting
 from simulator.fleet import Message
 from simulator.metrics import Metrics
 from simulator.settings import SimulatorSettings
@@ -49,6 +51,10 @@ class Publisher:
         service: The name under fan/status that says whether we are there; None for what is no service.
         metrics: Counts what happens to readings.
         on_command: Where commands go; None subscribes to none.
+
+    Raises:
+        OSError: The file of the certificate authority cannot be read.
+        ValueError: It holds no certificate.
     """
 
     def __init__(
@@ -164,6 +170,8 @@ class Publisher:
             client.username_pw_set(
                 self._settings.mqtt_username, None if password is None else password.get_secret_value()
             )
+        if self._settings.mqtt_ca_file is not None:
+            client.tls_set_context(trusting(self._settings.mqtt_ca_file))
         if self._status_topic is not None:
             client.will_set(self._status_topic, OFFLINE.to_json(), qos=1, retain=True)
         client.max_inflight_messages_set(0)  # the window is kept here, see above
@@ -218,7 +226,13 @@ class Publisher:
         log.info("broker_connected", session_present=flags.session_present, window=self._window)
 
     def _not_reached(self, _client: mqtt.Client, _userdata: object) -> None:
-        log.warning("broker_not_reached", host=self._settings.mqtt_host, port=self._settings.mqtt_port)
+        # paho calls this while it handles the exception, which says more than paho does: a certificate, a name.
+        log.warning(
+            "broker_not_reached",
+            host=self._settings.mqtt_host,
+            port=self._settings.mqtt_port,
+            why=str(sys.exc_info()[1]),
+        )
 
     def _disconnected(
         self,

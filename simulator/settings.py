@@ -17,6 +17,11 @@ class SimulatorSettings(BaseSettings):
 
     mqtt_host: str = Field(default="127.0.0.1", description="Host of the broker.")
     mqtt_port: int = Field(default=1883, ge=1, le=65535, description="Port of the broker.")
+    mqtt_ca_file: Path | None = Field(
+        default=None,
+        description="File with the certificate authority of the site (setup show ca). With it the connection is "
+        "encrypted, and the port is 8883 unless another is given; without it everything goes in clear.",
+    )
     mqtt_username: str | None = Field(default=None, description="User at the broker; unset is anonymous.")
     mqtt_password: SecretStr | None = Field(
         default=None, description="Its password; in production the file fanwatch_mqtt_password instead."

@@ -2,6 +2,7 @@
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -37,7 +38,8 @@ def docker(*arguments: str, check: bool = True, timeout_s: float = 600) -> subpr
     result = subprocess.run(
         ["docker", *arguments],
         cwd=ROOT,
-        env=os.environ | {"FANWATCH_BIND": BIND},
+        # The unencrypted port too, or a stack that runs on this machine would be in the way.
+        env=os.environ | {"FANWATCH_BIND": BIND, "FANWATCH_UNENCRYPTED_MQTT_BIND": BIND},
         capture_output=True,
         text=True,
         check=False,
@@ -56,14 +58,15 @@ def kill(pid: int) -> None:
     docker("run", "--rm", "--pid", "host", "--network", "none", "python:3.13-slim", *number)
 
 
-def sign_in(user: str | None, password: str | None) -> Connection:
-    """Signs in at the published MQTT port.
+def sign_in(user: str | None, password: str | None, *, tls: ssl.SSLContext | None = None) -> Connection:
+    """Signs in at the published MQTT port in clear, or at the encrypted one.
 
     Raises:
         ConnectionRefusedError: The broker refused.
     """
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    return Connection(BIND, 1883, user, password, "", True, properties, manual_ack=False)
+    port = 1883 if tls is None else 8883
+    return Connection(BIND, port, user, password, "", True, properties, manual_ack=False, tls=tls)
 
 
 class Stack:

@@ -54,12 +54,13 @@ class InfluxDB(ServerProcess):
         """Whether it answers."""
         return requests.get(f"{self.url}/ping", timeout=2).status_code == 204
 
-    def prepare(self) -> None:
+    def prepare(self, retention_days: int | None = None) -> None:
         """Makes users, database, retention policies and continuous queries, as the setup service does."""
         prepare_influxdb(
             lambda user, password: InfluxDBConnection(self.url, user, password),
             passwords_of(self.site.store, Account.INFLUXDB),
             SCHEMA,
+            retention_days,
         )
 
     def token(self, user: str) -> str:

@@ -3,6 +3,7 @@
 import getpass
 import os
 import queue
+import ssl
 import subprocess
 import threading
 from types import TracebackType
@@ -16,26 +17,27 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from testbed.ports import free_port
 from testbed.process import REPOSITORY, SERVERS, ServerProcess, server_binary
-from testbed.site import Site
+from testbed.site import ACL, Site
 from testbed.waiting import port_answers
 
+__all__ = ["ACL", "ANSWER_WITHIN_S", "CONFIGURATION", "HEALTH_CHECK", "Connection", "Mosquitto"]
+
 CONFIGURATION = REPOSITORY / "mosquitto" / "mosquitto.conf"
-ACL = REPOSITORY / "mosquitto" / "acl"
 HEALTH_CHECK = REPOSITORY / "mosquitto" / "healthcheck.sh"
 ANSWER_WITHIN_S = 20
 
 
 class Mosquitto(ServerProcess):
-    """The broker, on a loopback port of its own.
+    """The broker, on two loopback ports of its own: `port` in clear, `tls_port` encrypted.
 
-    The shipped file names paths and the port of the official image. Here the paths' first parts and the listener are
+    The shipped file names paths and the ports of the official image. Here the paths' first parts and the listeners are
     replaced by this machine's, a line is added so that the broker stays the user who runs the tests, and nothing else
     is changed.
 
     Args:
         site: Whose passwords and rules it reads.
         configuration: The text of mosquitto.conf; another than the shipped one for a test of a setting.
-        acl: The text of the access rules, likewise.
+        acl: The text of the shipped access rules, likewise.
     """
 
     def __init__(self, site: Site, configuration: str | None = None, *, acl: str | None = None) -> None:
@@ -43,22 +45,20 @@ class Mosquitto(ServerProcess):
         self.site = site
         self.host = "127.0.0.1"
         self.port = free_port()
-        self._acl = ACL.read_text() if acl is None else acl
+        self.tls_port = free_port()
+        if acl is not None:
+            site.use_rules(acl)
         self._configuration = CONFIGURATION.read_text() if configuration is None else configuration
 
     def here(self, configuration: str) -> str:
-        """The configuration with this machine's paths and port."""
-        for name in ("data", "config"):
-            (self.folder / name).mkdir(exist_ok=True)
-        acl = self.folder / "config" / "acl"
-        acl.write_text(self._acl)
-        acl.chmod(0o600)
+        """The configuration with this machine's paths and ports."""
+        (self.folder / "data").mkdir(exist_ok=True)
         places = {
             "/usr/lib/mosquitto_": f"{SERVERS}/lib/mosquitto_",
             "/mosquitto/data/": f"{self.folder}/data/",
-            "/mosquitto/config/": f"{self.folder}/config/",
             "/run/fanwatch/": f"{self.site.secrets_of('mosquitto')}/",
             "listener 1883\n": f"listener {self.port} {self.host}\n",
+            "listener 8883\n": f"listener {self.tls_port} {self.host}\n",
         }
         for image, machine in places.items():
             configuration = configuration.replace(image, machine)
@@ -80,6 +80,7 @@ class Mosquitto(ServerProcess):
             "FANWATCH_BROKER_DATA": str(self.folder / "data"),
             "FANWATCH_BROKER_PID": str(self.pid),
             "FANWATCH_BROKER_PORT": str(self.port),
+            "FANWATCH_RELOADED_FILE": str(self.folder / "reloaded"),
             "FANWATCH_SECRETS_DIR": str(self.site.secrets_of("mosquitto")),
             "PATH": f"{SERVERS / 'bin'}:{os.environ['PATH']}",
         }
@@ -98,11 +99,15 @@ class Mosquitto(ServerProcess):
         session_expiry_s: int = 0,
         receive_maximum: int | None = None,
         manual_ack: bool = False,
+        tls: ssl.SSLContext | None = None,
     ) -> "Connection":
         """Signs in as a user of the site (its password is looked up unless given), or as nobody with None.
 
+        In clear, unless tls says how the broker's certificate is checked.
+
         Raises:
             ConnectionRefusedError: The broker refused, with its reason.
+            ssl.SSLError: The certificate was not trusted, or the broker would not speak that version.
         """
         if user is not None and password is None:
             password = self.site.mqtt_password(user)
@@ -111,7 +116,15 @@ class Mosquitto(ServerProcess):
         if receive_maximum is not None:
             properties.ReceiveMaximum = receive_maximum
         return Connection(
-            self.host, self.port, user, password, client_id, clean_start, properties, manual_ack=manual_ack
+            self.host,
+            self.port if tls is None else self.tls_port,
+            user,
+            password,
+            client_id,
+            clean_start,
+            properties,
+            manual_ack=manual_ack,
+            tls=tls,
         )
 
 
@@ -132,6 +145,7 @@ class Connection:
         properties: Properties,
         *,
         manual_ack: bool,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.messages: queue.Queue[mqtt.MQTTMessage] = queue.Queue()
         self.disconnected = threading.Event()
@@ -142,6 +156,8 @@ class Connection:
             CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5, manual_ack=manual_ack
         )
         client.username_pw_set(user, password)
+        if tls is not None:
+            client.tls_set_context(tls)
         client.on_connect = self._on_connect
         client.on_disconnect = lambda *_: self.disconnected.set()
         client.on_subscribe = lambda _c, _u, mid, _codes, _p: self._suback.put(mid)

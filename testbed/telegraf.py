@@ -27,6 +27,7 @@ class Telegraf(ServerProcess):
         name: Another than "telegraf" for a second one on the same site.
         naive_time_zone: The zone of a time that names none.
         metrics_urls: Where to scrape the services, by service; nobody listens unless given.
+        retention_days: How long InfluxDB keeps readings; unless given, the configuration's own default.
         broker_volume: Where the broker's data is mounted; unless given there is no such volume, and no figure of it.
     """
 
@@ -40,6 +41,7 @@ class Telegraf(ServerProcess):
         naive_time_zone: str = "UTC",
         metrics_urls: dict[str, str] | None = None,
         broker_volume: Path | None = None,
+        retention_days: int | None = None,
     ) -> None:
         super().__init__(name, mosquitto.site.folder / name)
         self.mosquitto = mosquitto
@@ -49,6 +51,7 @@ class Telegraf(ServerProcess):
         self._metrics_urls = {"predictor": "", "inference": "", "monitor": "", "drift": "", "history": ""} | (
             metrics_urls or {}
         )
+        self._retention = {} if retention_days is None else {"FANWATCH_RETENTION_DAYS": str(retention_days)}
         self._broker_volume = self.folder / "no-volume" if broker_volume is None else broker_volume
         self.health_url = f"http://127.0.0.1:{free_port()}"
 
@@ -65,16 +68,20 @@ class Telegraf(ServerProcess):
         urls = {
             f"FANWATCH_{name.upper()}_METRICS_URL": url or nobody for name, url in self._metrics_urls.items()
         }
-        return urls | {
-            "FANWATCH_SECRETS_DIR": str(self.mosquitto.site.secrets_of("telegraf")),
-            "FANWATCH_MQTT_HOST": self.mosquitto.host,
-            "FANWATCH_MQTT_PORT": str(self.mosquitto.port),
-            "FANWATCH_INFLUXDB_URL": self.influxdb.url,
-            "FANWATCH_TELEGRAF_DIR": str(self.folder),
-            "FANWATCH_TELEGRAF_HEALTH": self.health_url.removeprefix("http://"),
-            "FANWATCH_BROKER_VOLUME": str(self._broker_volume),
-            "FANWATCH_NAIVE_TIME_ZONE": self._naive_time_zone,
-        }
+        return (
+            urls
+            | self._retention
+            | {
+                "FANWATCH_SECRETS_DIR": str(self.mosquitto.site.secrets_of("telegraf")),
+                "FANWATCH_MQTT_HOST": self.mosquitto.host,
+                "FANWATCH_MQTT_PORT": str(self.mosquitto.port),
+                "FANWATCH_INFLUXDB_URL": self.influxdb.url,
+                "FANWATCH_TELEGRAF_DIR": str(self.folder),
+                "FANWATCH_TELEGRAF_HEALTH": self.health_url.removeprefix("http://"),
+                "FANWATCH_BROKER_VOLUME": str(self._broker_volume),
+                "FANWATCH_NAIVE_TIME_ZONE": self._naive_time_zone,
+            }
+        )
 
     def is_ready(self) -> bool:
         """Whether it has subscribed: the inputs connect one after the other, and the last is the broker's $SYS."""

@@ -3,9 +3,9 @@
 import base64
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-__all__ = ["hash_password", "password_matches", "update_password_file"]
+__all__ = ["hash_password", "password_matches", "update_password_file", "users_of", "without_users"]
 
 # The format's own default. More rounds would only cost the broker's one thread at each connect: what they
 # make expensive is guessing, and these passwords are 160 random bits.
@@ -61,6 +61,17 @@ def update_password_file(text: str, passwords: Mapping[str, str], salts: Mapping
         lines.append(line if fits else f"{user}:{hash_password(str(password), salts[user])}")
     lines += [f"{user}:{hash_password(password, salts[user])}" for user, password in missing.items()]
     return "".join(f"{line}\n" for line in lines)
+
+
+def users_of(text: str) -> list[str]:
+    """The users that a password file holds, in its order."""
+    return [line.partition(":")[0] for line in text.splitlines() if ":" in line and not line.startswith("#")]
+
+
+def without_users(text: str, names: Collection[str]) -> str:
+    """The password file without the lines of these users."""
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if line.partition(":")[0] not in names)
 
 
 def _digest(password: str, salt: bytes, iterations: int) -> bytes:

@@ -15,10 +15,12 @@ __all__ = [
     "CREDENTIALS",
     "GIVEN",
     "MOSQUITTO",
+    "OPERATOR",
     "Account",
     "Credential",
     "make_missing",
     "new_password",
+    "password_of",
     "passwords_of",
 ]
 
@@ -35,7 +37,7 @@ _PREDICTOR = Reader("predictor", _OURS, _OURS)
 _SIMULATOR = Reader("simulator", _OURS, _OURS)
 _TELEGRAF = Reader("telegraf", _TELEGRAF_UID, _TELEGRAF_UID)
 # What only people and the setup service itself read.
-_OPERATOR = Reader("operator", 0, 0)
+OPERATOR = Reader("operator", 0, 0)
 
 
 class Account(StrEnum):
@@ -86,14 +88,14 @@ _ALL = (
     Credential(
         "page-session", "the key that signs the live page's cookies", _MONITOR, "fanwatch_session_secret"
     ),
-    _mqtt("legacy", "fans of the first generation, on the flat topic", _OPERATOR, "mqtt_legacy"),
+    _mqtt("legacy", "fans of the first generation, on the flat topic", OPERATOR, "mqtt_legacy"),
     _mqtt("simulator", "the simulated fans", _SIMULATOR, "fanwatch_mqtt_password"),
     _mqtt("predictor", "the predictor", _PREDICTOR, "fanwatch_mqtt_password"),
     _mqtt("monitor", "the live page", _MONITOR, "fanwatch_mqtt_password"),
     _mqtt("drift", "the drift watch", _DRIFT, "fanwatch_mqtt_password"),
     _mqtt("telegraf", "Telegraf", _TELEGRAF, "fanwatch_mqtt_password"),
-    _mqtt("probe", "the broker's health check, may read $SYS", _OPERATOR, "mqtt_probe"),
-    _influxdb("admin", "may do everything", _OPERATOR, "influxdb_admin"),
+    _mqtt("probe", "the broker's health check, may read $SYS", OPERATOR, "mqtt_probe"),
+    _influxdb("admin", "may do everything", OPERATOR, "influxdb_admin"),
     _influxdb("telegraf", "may write", _TELEGRAF, "influxdb_password"),
     _influxdb("grafana", "may read", _GRAFANA, "influxdb_password"),
     _influxdb("history", "the nightly backfill", _HISTORY, "fanwatch_influxdb_password"),

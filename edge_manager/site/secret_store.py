@@ -1,8 +1,10 @@
 """The folders that hold secrets: one a reader, each a volume of its own that nobody else mounts."""
 
+import fcntl
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,12 +85,25 @@ class SecretStore:
         """Where a secret lies."""
         return self._root / reader.name / name
 
-    def _temporary(self, reader: Reader, content: str) -> Path:
+    @contextmanager
+    def locked(self, reader: Reader) -> Iterator[None]:
+        """Holds off every other change that takes this reader's lock, also one from another container."""
+        handle = os.open(self._folder(reader), os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def _folder(self, reader: Reader) -> Path:
         folder = self._root / reader.name
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(_FOLDER_MODE)
         self._change_owner(folder, reader.uid, reader.gid)
-        handle, name = tempfile.mkstemp(dir=folder, prefix=".new-")
+        return folder
+
+    def _temporary(self, reader: Reader, content: str) -> Path:
+        handle, name = tempfile.mkstemp(dir=self._folder(reader), prefix=".new-")
         path = Path(name)
         with os.fdopen(handle, "w") as file:
             file.write(content)

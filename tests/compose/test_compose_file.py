@@ -145,12 +145,22 @@ def test_no_environment_variable_holds_a_secret() -> None:
                 assert re.fullmatch(r"\$\$__file\{/run/fanwatch/\w+\}", value), f"{name}: {variable}"
 
 
-def test_three_ports_are_published_on_this_machine_alone_unless_a_variable_says_otherwise() -> None:
+def test_ports_are_published_on_this_machine_alone_unless_a_variable_says_otherwise() -> None:
+    """MQTT in clear has a variable of its own: whoever opens the site does not open that by the way."""
     assert {port for service in SERVICES.values() for port in service.get("ports", [])} == {
-        "${FANWATCH_BIND:-127.0.0.1}:1883:1883",
+        "${FANWATCH_BIND:-127.0.0.1}:8883:8883",
+        "${FANWATCH_UNENCRYPTED_MQTT_BIND:-127.0.0.1}:1883:1883",
         "${FANWATCH_BIND:-127.0.0.1}:3000:3000",
         "${FANWATCH_BIND:-127.0.0.1}:8080:8080",
     }
+
+
+def test_setup_knows_the_names_for_the_brokers_certificate_and_where_the_shipped_rules_are() -> None:
+    setup = SERVICES["setup"]
+    assert setup["environment"]["FANWATCH_HOSTNAMES"] == "${FANWATCH_HOSTNAMES:-}"
+    assert setup["environment"]["FANWATCH_BIND"] == "${FANWATCH_BIND:-127.0.0.1}"
+    assert setup["environment"]["FANWATCH_ACL_FILE"] == "/etc/fanwatch/mosquitto/acl"
+    assert "./mosquitto:/etc/fanwatch/mosquitto:ro" in setup["volumes"]
 
 
 def test_what_is_not_published_has_no_way_out() -> None:

@@ -36,6 +36,14 @@ def test_show_without_a_name_lists_every_credential_and_no_secret(somewhere: Sit
     assert somewhere.mqtt_password("legacy") not in result.stdout
 
 
+def test_show_ca_prints_the_certificate_that_devices_trust_and_no_key(somewhere: Site) -> None:
+    environment = {"FANWATCH_SECRETS_ROOT": str(somewhere.folder / "secrets")}
+    result = runner.invoke(app, ["show", "ca"], env=environment)
+    assert result.exit_code == 0
+    assert result.stdout == somewhere.authority.read_text()
+    assert "PRIVATE" not in result.stdout
+
+
 def test_show_of_an_unknown_name_says_which_there_are() -> None:
     result = runner.invoke(app, ["show", "root"])
     assert result.exit_code == 2
@@ -68,6 +76,17 @@ def test_show_before_setup_says_so(tmp_path: Path) -> None:
     result = runner.invoke(app, ["show", "grafana"], env={"FANWATCH_SECRETS_ROOT": str(tmp_path)})
     assert result.exit_code == 1
     assert "run setup first" in result.stderr
+    result = runner.invoke(app, ["show", "ca"], env={"FANWATCH_SECRETS_ROOT": str(tmp_path)})
+    assert result.exit_code == 1
+    assert "run setup first" in result.stderr
+
+
+def test_setup_with_an_impossible_host_name_says_which_and_what_is_expected(tmp_path: Path) -> None:
+    environment = {"FANWATCH_HOSTNAMES": "fans.example,two words", "FANWATCH_SECRETS_ROOT": str(tmp_path)}
+    result = runner.invoke(app, ["setup"], env=environment)
+    assert result.exit_code == 1
+    assert "'two words' is no host name" in result.output
+    assert "Traceback" not in result.output
 
 
 def _health(folder: Path, **state: str) -> tuple[int, str]:

@@ -59,6 +59,15 @@ def test_a_retention_that_the_operator_chose_stands(database: InfluxDB) -> None:
     assert _policies(database)["minute"] == "4368h0m0s"
 
 
+def test_the_retention_of_the_site_is_made_and_changed_by_its_variable(
+    new_site: Callable[[], Site],
+) -> None:
+    with InfluxDB(new_site()) as database:
+        for days, hours in ((60, 1440), (10, 240), (None, 240)):
+            database.prepare(retention_days=days)
+            assert _policies(database)["raw"] == f"{hours}h0m0s"
+
+
 def test_each_user_may_do_its_own_and_no_more(database: InfluxDB) -> None:
     point = ["telemetry,deviceID=rights rotation=600"]
     assert database.write(point, user="telegraf").status_code == 204

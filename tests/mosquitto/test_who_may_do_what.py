@@ -173,7 +173,7 @@ def test_without_the_password_file_nobody_gets_in(new_site: Callable[[], Site]) 
 def test_without_the_access_rules_a_fan_speaks_for_every_other(new_site: Callable[[], Site]) -> None:
     site = new_site()
     site.add_fan("fan-7", FAN_PASSWORD)
-    changed = without_line(CONFIGURATION, "acl_file /mosquitto/config/acl")
+    changed = without_line(CONFIGURATION, "acl_file /run/fanwatch/mosquitto_acl")
     with Mosquitto(site, changed) as broker, signed_in(broker, "fan-7") as fan:
         assert may_write(fan, "fan/messages/1")
         assert may_write(fan, "fan/anomaly/1")
@@ -194,4 +194,14 @@ def test_only_places_differ_between_the_shipped_file_and_the_tests(broker: Mosqu
     here = [line for line in here if line and not line.startswith("#")]
     assert here.pop().startswith("user ")
     different = {old.split()[0] for old, new in zip(shipped, here, strict=True) if old != new}
-    assert different == {"listener", "password_file", "acl_file", "global_plugin", "plugin_opt_db_file"}
+    assert different == {
+        *(
+            "listener",
+            "certfile",
+            "keyfile",
+            "password_file",
+            "acl_file",
+            "global_plugin",
+            "plugin_opt_db_file",
+        ),
+    }

@@ -1,6 +1,7 @@
 """Settings come from the environment and the secrets folder, and a secret shows nowhere."""
 
 import pathlib
+from datetime import timedelta
 
 import pytest
 from pydantic import ValidationError
@@ -34,3 +35,19 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, va
     monkeypatch.setenv(f"FANWATCH_{name}", value)
     with pytest.raises(ValidationError, match=name.lower()):
         PredictorSettings.read()
+
+
+@pytest.mark.parametrize(
+    ("variables", "days"),
+    [
+        ({}, 29),
+        ({"FANWATCH_RETENTION_DAYS": "60"}, 59),
+        ({"FANWATCH_RETENTION_DAYS": "60", "FANWATCH_MAX_AGE": "P7D"}, 7),
+    ],
+)
+def test_the_oldest_reading_that_is_taken_is_a_day_younger_than_what_is_kept(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], days: int
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert PredictorSettings.read().oldest == timedelta(days=days)

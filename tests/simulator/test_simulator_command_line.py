@@ -11,6 +11,7 @@ import pytest
 
 from testbed.mosquitto import Mosquitto
 from testbed.ports import free_port
+from testbed.site import Site
 
 HEADER = "DeviceID,Time,Rotation,Temperature,Vibration,Sound,Faulty\n"
 
@@ -126,3 +127,68 @@ def test_a_replay_may_keep_the_recorded_times(mosquitto: Mosquitto, tmp_path: Pa
         answer = replay(mosquitto, str(recording(tmp_path, 1)), "--keep-time", "--speed", "10")
         assert answer.returncode == 0, answer.stderr
         assert json.loads(connection.next().payload)["timeStamp"] == "2016-01-03T06:20:00.000Z"
+
+
+def encrypted(broker: Mosquitto, ca_file: Path) -> dict[str, str]:
+    """What a person sets who replays at a site."""
+    return {
+        "FANWATCH_MQTT_HOST": broker.host,
+        "FANWATCH_MQTT_PORT": str(broker.tls_port),
+        "FANWATCH_MQTT_USERNAME": "simulator",
+        "FANWATCH_MQTT_CA_FILE": str(ca_file),
+        "FANWATCH_SECRETS_DIR": str(broker.site.secrets_of("simulator")),
+        "FANWATCH_LISTEN_PORT": str(free_port()),
+        "FANWATCH_STOP_S": "2",
+    }
+
+
+def test_a_replay_to_a_site_is_encrypted_when_it_has_the_sites_authority(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    with mosquitto.connect("telegraf") as connection:
+        connection.subscribe("fan/messages/replayed-0")
+        variables = encrypted(mosquitto, mosquitto.site.authority)
+        answer = simulator("replay", str(recording(tmp_path, 1)), **variables)
+        assert answer.returncode == 0, answer.stderr
+        assert json.loads(connection.next().payload)["deviceID"] == "replayed-0"
+
+
+def test_a_command_goes_encrypted_too(mosquitto: Mosquitto) -> None:
+    variables = encrypted(mosquitto, mosquitto.site.authority) | {
+        "FANWATCH_MQTT_USERNAME": "monitor",
+        "FANWATCH_SECRETS_DIR": str(mosquitto.site.secrets_of("monitor")),
+    }
+    with mosquitto.connect("simulator") as connection:
+        connection.subscribe("fan/commands/encrypted-1")
+        answer = simulator("command", "encrypted-1", "faulty", **variables)
+        assert answer.returncode == 0, answer.stderr
+        assert json.loads(connection.next().payload)["condition"] == "faulty"
+
+
+def test_a_broker_of_another_site_gets_no_password_and_the_log_says_why(
+    mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    other = Site(tmp_path / "other")
+    answer = simulator("replay", str(recording(tmp_path, 1)), **encrypted(mosquitto, other.authority))
+    assert answer.returncode == 1
+    assert "the broker has 0 of 1 readings" in answer.stderr
+    assert "certificate verify failed" in answer.stderr
+    answer = simulator("command", "5", "faulty", **encrypted(mosquitto, other.authority))
+    assert answer.returncode == 1
+    assert "certificate verify failed" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.parametrize("arguments", [["simulate"], ["replay", "FILE"], ["command", "5", "faulty"]])
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_file_without_an_authority_is_refused_with_the_way_to_get_one(
+    tmp_path: Path, arguments: list[str], content: str | None
+) -> None:
+    ca_file = tmp_path / "ca.crt"
+    if content is not None:
+        ca_file.write_text(content)
+    arguments = [str(recording(tmp_path, 1)) if each == "FILE" else each for each in arguments]
+    answer = simulator(*arguments, "--ca-file", str(ca_file), FANWATCH_LISTEN_PORT=str(free_port()))
+    assert answer.returncode == 2
+    assert ("No such file" if content is None else "setup show ca") in answer.stderr
+    assert "Traceback" not in answer.stderr

@@ -167,6 +167,26 @@ def test_without_metricpass_a_clock_a_day_ahead_is_stored_and_an_old_reading_spo
         wait_until(lambda: "400 Bad Request" in telegraf.log(), within_s=20, what="a refused batch")
 
 
+def test_a_site_that_keeps_readings_for_longer_takes_older_ones(stack: Stack) -> None:
+    stack.database.prepare(retention_days=60)
+    with (
+        Telegraf(stack.broker, stack.database, retention_days=60) as telegraf,
+        stack.broker.connect("simulator") as fan,
+    ):
+        for days in (61, 59, 58):
+            fan.publish(
+                "fan/messages", reading(f"of-{days}-days", now_ms() - timedelta(days=days, minutes=5))
+            )
+        stack.database.wait_points("telemetry", "of-58-days", 1)
+        stack.wait_caught_up()
+        assert [len(stack.database.points("telemetry", f"of-{days}-days")) for days in (61, 59, 58)] == [
+            0,
+            0,
+            1,
+        ]
+        assert "400 Bad Request" not in telegraf.log()
+
+
 @pytest.mark.parametrize("shipped", [True, False], ids=["shipped", "in_one_output"])
 def test_the_services_figures_do_not_push_readings_out_of_the_buffer_while_influxdb_is_away(
     stack: Stack, shipped: bool

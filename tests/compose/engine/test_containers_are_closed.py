@@ -9,7 +9,7 @@ import pytest
 from edge_manager.site.credentials import CREDENTIALS
 from testbed.containers import BIND, PROJECT, Stack, docker, sign_in
 
-PUBLISHED = {"mosquitto": 1883, "monitor": 8080, "grafana": 3000}
+PUBLISHED = {("mosquitto", 1883), ("mosquitto", 8883), ("monitor", 8080), ("grafana", 3000)}
 NOT_PUBLISHED = (8000, 8086, 9101, 9102, 9103, 8095)
 MEGABYTE = 1_000_000
 
@@ -29,7 +29,7 @@ def test_only_mqtt_grafana_and_the_live_page_are_published_and_on_one_address(st
         for bindings in (container["NetworkSettings"]["Ports"] or {}).values()
         for binding in bindings or []
     }
-    assert published == {(s, BIND, port) for s, port in PUBLISHED.items() if s not in stack.left_out}
+    assert published == {(s, BIND, port) for s, port in PUBLISHED if s not in stack.left_out}
     for port in NOT_PUBLISHED:
         with socket.socket() as client:
             client.settimeout(5)
@@ -126,7 +126,7 @@ def test_each_service_reads_its_own_secrets_and_nobody_elses(stack: Stack) -> No
         "simulator": {"fanwatch_mqtt_password"},
         "history": {"fanwatch_influxdb_password"},
         "telegraf": {"fanwatch_mqtt_password", "influxdb_password"},
-        "mosquitto": {"mosquitto_passwords", "probe_options"},
+        "mosquitto": {"mosquitto_passwords", "mosquitto_acl", "mosquitto_tls.pem", "probe_options"},
     }
     for service in _running(stack):
         files = stack.execute(

@@ -1,0 +1,259 @@
+"""``fanwatch init``, ``up``, ``down``, ``logs``: a site from the machine's side."""
+
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_manager.device.compose import COMPOSE_FILE, Compose, SiteError
+from edge_manager.device.env_file import read_values, with_values
+from edge_manager.device.log_lines import LEVELS, read_line
+from edge_manager.device.machine import State, as_table, survey
+from edge_manager.device.mistakes import as_sentences
+from edge_manager.device.site_plan import DATA_DIR_FILE, OVERRIDE_FILE, SitePlan, this_machines_names
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False
+)
+
+Folder = Annotated[
+    Path, typer.Option(envvar="FANWATCH_FOLDER", help="The site's folder, with docker-compose.yml.")
+]
+_HERE = Path()
+_HEADING = "Written by `fanwatch init`; variables of docker-compose.yml. No secrets belong here."
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  fanwatch init                                asks, looks at the machine, writes .env
+  fanwatch init --yes --site hall-2 --bind 0.0.0.0 --hostname fans.plant.example --hostname 192.168.1.20
+  fanwatch init --data-dir /srv/fanwatch --retention-days 60
+  fanwatch init --demo                         simulated fans, to show it
+
+Safe to run again: what is not given stays as it is, and so does every other line of .env."""
+)
+def init(  # noqa: PLR0913, PLR0917 - one parameter an option of the command line
+    site: Annotated[str | None, typer.Option(help="What people call this site.")] = None,
+    hostname: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A name or address under which devices and people reach this machine; again for each."
+        ),
+    ] = None,
+    bind: Annotated[
+        str | None,
+        typer.Option(help="Address to listen on: 127.0.0.1, one of this machine, or 0.0.0.0 for all."),
+    ] = None,
+    unencrypted_bind: Annotated[
+        str | None,
+        typer.Option(help="Address of MQTT in clear, for first-generation fans on a network that you trust."),
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder for all data and secrets; without it Docker's own volumes.")
+    ] = None,
+    retention_days: Annotated[
+        int | None, typer.Option(help="Days that single readings are kept; minutes a year, hours for ever.")
+    ] = None,
+    demo: Annotated[
+        bool | None,
+        typer.Option("--demo/--no-demo", help="With simulated fans that the live page may break."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing.")] = False,
+    folder: Folder = _HERE,
+) -> None:
+    """Look at this machine, and write the site's environment file."""
+    with as_sentences():
+        if not (folder / COMPOSE_FILE).is_file():
+            Compose(folder)  # which says so
+        file = folder / ".env"
+        text = file.read_text() if file.exists() else ""
+        held = SitePlan.from_variables(read_values(text))
+        given = {
+            "site": site,
+            "hostnames": tuple(hostname) if hostname else (held.hostnames or this_machines_names()),
+            "bind": bind,
+            "unencrypted_bind": unencrypted_bind,
+            "data_dir": data_dir,
+            "retention_days": retention_days,
+            "demo": demo,
+        }
+        plan = replace(held, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        if not yes:
+            plan = _ask(plan)
+        _refuse_to_move_data(folder, held.data_dir, plan.data_dir)
+        findings = survey(folder, plan.data_dir, plan.bind, plan.unencrypted_bind or "127.0.0.1")
+        if plan.data_dir is not None:
+            _make_data_folders(folder, plan.data_dir)
+        override = tuple(name for name in (OVERRIDE_FILE,) if (folder / name).is_file())
+        new = with_values(text, plan.variables(override), _HEADING)
+        if new != text:
+            file.write_text(new)
+        typer.echo(f"This machine, for the site {plan.site}:\n{as_table(findings)}\n")
+        typer.echo(f"{file} {'says so now' if new != text else 'says so already'}.")
+        bad = [each.what for each in findings if each.state is State.BAD]
+        if bad:
+            typer.echo(f"First mend: {', '.join(bad)}. Then: fanwatch up", err=True)
+            raise typer.Exit(1)
+        typer.echo("Next:  fanwatch up                  starts it and waits until it works")
+        typer.echo("       fanwatch add fan NAME        lets a fan in")
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  fanwatch up                                 starts what does not run, and waits until all is well
+  fanwatch up --build                         after an update of the code"""
+)
+def up(
+    build: Annotated[bool, typer.Option("--build", help="Build the images anew first.")] = False,
+    wait_s: Annotated[
+        int, typer.Option(min=10, help="Seconds to wait until every service is healthy.")
+    ] = 600,
+    folder: Folder = _HERE,
+) -> None:
+    """Start the site, wait until it works, and say where it is."""
+    with as_sentences():
+        site = Compose(folder)
+        options = ["--detach", "--wait", "--wait-timeout", str(wait_s), *(["--build"] if build else [])]
+        if site.show("up", *options):
+            site.engine_version()  # which says so when that is why
+            raise SiteError(_what_is_not_well(site))
+        site.reload_broker()
+        typer.echo(_addresses(site))
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  fanwatch down                               data, passwords and .env stay"""
+)
+def down(folder: Folder = _HERE) -> None:
+    """Stop the site; everything that it keeps stays."""
+    with as_sentences():
+        site = Compose(folder)
+        if site.show("down"):
+            site.engine_version()
+            raise SiteError("docker compose down failed; its own lines above say why")
+
+
+@app.command(
+    epilog="""\b
+Examples:
+  fanwatch logs                               the last 100 lines of each service
+  fanwatch logs predictor --follow            what comes, until Ctrl-C
+  fanwatch logs --level warning --since 24h   what went wrong today
+  fanwatch logs monitor --raw                 JSON as it was written, for a program"""
+)
+def logs(
+    services: Annotated[list[str] | None, typer.Argument(help="Services; without any, all.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
+    level: Annotated[
+        str, typer.Option(help=f"The least urgent that is shown: {', '.join(LEVELS)}.")
+    ] = "debug",
+    tail: Annotated[int, typer.Option(min=0, help="How many lines of each service to begin with.")] = 100,
+    since: Annotated[
+        str | None, typer.Option(help="Only what is younger, as 30m, 24h, 2026-11-27T10:00.")
+    ] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Lines as they were written.")] = False,
+    folder: Folder = _HERE,
+) -> None:
+    """Show the services' log lines, made readable."""
+    with as_sentences():
+        if level not in LEVELS:
+            raise SiteError(f"--level {level}: expected {', '.join(LEVELS)}")
+        site = Compose(folder)
+        options = ["--no-color", "--tail", str(tail), *(["--follow"] if follow else [])]
+        options += ["--since", since] if since else []
+        try:
+            for text in site.lines("logs", *options, "--", *(services or [])):
+                line = read_line(text)
+                if line.at_least(level):
+                    typer.echo(text if raw else str(line))
+        except KeyboardInterrupt:
+            raise typer.Exit(0) from None
+
+
+def _ask(plan: SitePlan) -> SitePlan:
+    if not sys.stdin.isatty():
+        raise SiteError("there is no terminal to ask on: give --yes, and what shall differ as options")
+    typer.echo("Enter keeps what stands in brackets.")
+    names = typer.prompt(
+        "Names and addresses under which devices reach this machine, with commas",
+        ",".join(plan.hostnames) or "none",
+    )
+    folder = typer.prompt(
+        "Folder for data, or docker for Docker's own volumes", str(plan.data_dir or "docker")
+    )
+    return replace(
+        plan,
+        site=typer.prompt("What people call this site", plan.site),
+        hostnames=tuple(n.strip() for n in names.split(",") if n.strip() and n.strip() != "none"),
+        bind=typer.prompt(
+            "Address to listen on (127.0.0.1: this machine alone, 0.0.0.0: every network)", plan.bind
+        ),
+        data_dir=None if folder == "docker" else Path(folder),
+        retention_days=typer.prompt("Days that single readings are kept", plan.retention_days, type=int),
+        demo=typer.confirm("Simulated fans, to show it?", plan.demo),
+    )
+
+
+def _refuse_to_move_data(folder: Path, old: Path | None, new: Path | None) -> None:
+    if old == new:
+        return
+    try:
+        volumes = Compose(folder).volumes()
+    except SiteError:
+        return  # no engine, so nothing that could be left behind can be found; the table says that there is none
+    if volumes:
+        raise SiteError(
+            f"this site has data already, in {old or 'Docker volumes'}, and data does not move by itself: "
+            "`fanwatch backup`, `docker compose down --volumes`, `fanwatch init --data-dir`, `fanwatch restore`"
+        )
+
+
+def _make_data_folders(folder: Path, data_dir: Path) -> None:
+    text = (folder / DATA_DIR_FILE).read_text()
+    for name in re.findall(r'device: "[^"]*/([\w-]+)"', text):
+        place = data_dir / name
+        try:
+            place.mkdir(parents=True, exist_ok=True, mode=0o755)
+        except OSError as error:
+            raise SiteError(
+                f"cannot make {place}: {error.strerror}. As root, or choose another --data-dir"
+            ) from error
+
+
+def _what_is_not_well(site: Compose) -> str:
+    ill = [
+        f"{each['Service']} ({each.get('Health') or each.get('State')})"
+        for each in site.containers()
+        if each.get("Health") not in {"", "healthy"}
+        or each.get("State") not in {"running", "exited"}
+        or (each.get("State") == "exited" and each.get("ExitCode"))
+    ]
+    if not ill:
+        return "docker compose up failed; its own lines above say why"
+    first = ill[0].split()[0]
+    return f"not well yet: {', '.join(ill)}. `fanwatch logs {first}` says why; `fanwatch up` tries again"
+
+
+def _addresses(site: Compose) -> str:
+    ports = {
+        (name, port["target"]): f"{port.get('host_ip') or '0.0.0.0'}:{port['published']}"  # noqa: S104 - Docker's default
+        for name, service in site.resolved()["services"].items()
+        for port in service.get("ports", [])
+    }
+    show = "docker compose run --rm --no-deps -T setup show"
+    return "\n".join(
+        [
+            "Fanwatch runs.",
+            f"  live page        http://{ports['monitor', 8080]}   user operator, password: {show} page",
+            f"  Grafana          http://{ports['grafana', 3000]}   user admin, password: {show} grafana",
+            f"  MQTT, encrypted  {ports['mosquitto', 8883]}          let a fan in: fanwatch add fan NAME",
+            f"  MQTT in clear    {ports['mosquitto', 1883]}          for programs of this machine",
+        ]
+    )

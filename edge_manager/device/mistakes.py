@@ -1,0 +1,22 @@
+"""What a person does wrong, or finds wrong, ends a command with a sentence and no traceback."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from edge_manager.device.compose import SiteError
+
+__all__ = ["as_sentences"]
+
+
+@contextmanager
+def as_sentences() -> Iterator[None]:
+    """Ends the command with exit code 1 and one sentence for each of these."""
+    try:
+        yield
+    except (SiteError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
