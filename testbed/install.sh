@@ -171,11 +171,14 @@ registry() {
   install -T "$BUILD/registry/unpacked/usr/bin/docker-registry" "$BIN/registry"
 }
 
+# The Kubernetes that `helm template` takes itself to speak to; without it 1.20.
+HELM_KUBERNETES="-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=34 -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor=34"
+
 helm() {
   need_packages ca-certificates git
   need_go
   say "Helm $HELM_VERSION: build (a minute or two)"
-  GOBIN=$BIN CGO_ENABLED=0 GOFLAGS=-buildvcs=false "$GO" install -trimpath -ldflags "-s -w -X helm.sh/helm/v3/internal/version.version=$HELM_VERSION" \
+  GOBIN=$BIN CGO_ENABLED=0 GOFLAGS=-buildvcs=false "$GO" install -trimpath -ldflags "-s -w -X helm.sh/helm/v3/internal/version.version=$HELM_VERSION $HELM_KUBERNETES" \
     "helm.sh/helm/v3/cmd/helm@$HELM_VERSION" >"$BUILD/helm.log" 2>&1 ||
     { tail -30 "$BUILD/helm.log" >&2; die "Helm did not build; the whole log is $BUILD/helm.log"; }
 }
@@ -202,7 +205,7 @@ for name in "${wanted[@]}"; do
     telegraf) once telegraf "$TELEGRAF_VERSION $(echo $TELEGRAF_PLUGINS $TELEGRAF_BENCHMARK_PLUGINS)" ;;
     influxdb) once influxdb "$INFLUXDB_VERSION" ;;
     registry) once registry "$(. /etc/os-release && echo "$VERSION_ID")" ;;
-    helm) once helm "$HELM_VERSION" ;;
+    helm) once helm "$HELM_VERSION $HELM_KUBERNETES" ;;
     *) die "unknown server: $name (mosquitto, telegraf, influxdb, registry, helm)" ;;
   esac
 done

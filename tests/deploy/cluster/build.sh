@@ -45,7 +45,7 @@ kubernetes() {
   go_mod=$(cd "$module" && go mod download -json "k8s.io/kubernetes@$KUBERNETES_VERSION" | sed -n 's/^\t"GoMod": "\(.*\)",$/\1/p')
   {
     printf 'module cluster\n\ngo %s\n\nrequire k8s.io/kubernetes %s\n\n' "$(sed -n 's/^go //p' "$go_mod")" "$KUBERNETES_VERSION"
-    for name in $(sed -n 's/^\t\(k8s\.io\/[a-z-]*\) v0\.0\.0.*$/\1/p' "$go_mod"); do
+    for name in $(sed -n 's/^\t\(k8s\.io\/[a-z-]*\) v0\.0\.0\( \/\/.*\)\{0,1\}$/\1/p' "$go_mod"); do
       printf 'replace %s => %s v0.%s\n' "$name" "$name" "${KUBERNETES_VERSION#v1.}"
     done
   } >"$module/go.mod"
