@@ -127,6 +127,5 @@ resources:
 {{- if .Values.simulator.enabled }}{{ $kinds = append $kinds "simulator" }}{{ end -}}
 {{- if .Values.model.image }}{{ $kinds = append $kinds "model" }}{{ end -}}
 {{- if .Values.pipeline.enabled }}{{ $kinds = append $kinds "pipeline" }}{{ end -}}
-{{- if .Values.predictor.leaving }}{{ $kinds = append $kinds "predictor-leaving" }}{{ end -}}
 {{ $kinds | sortAlpha | join " " }}
 {{- end }}
