@@ -147,7 +147,7 @@ def _show_authority() -> None:
 
 def _show_gateway_certificate() -> None:
     """No secret: what an OPC UA server needs to trust the gateway."""
-    held = SecretStore(SetupSettings().secrets_root).read(GATEWAY, CERTIFICATE_FILE)
+    held = SetupSettings().open_store().read(GATEWAY, CERTIFICATE_FILE)
     if held is None:
         typer.echo("error: the gateway has no certificate yet: run setup first", err=True)
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""Several sites' brokers and a hub's: real Mosquittos, the sites bridged by the lines that the chart adds to their file."""
+"""Several sites' brokers and a hub's: real Mosquittos, bridged by the lines that the chart adds to a site's file."""
 
 import subprocess
 from datetime import UTC, datetime
@@ -9,8 +9,9 @@ from edge_manager.site.certificates import make_authority, make_server_certifica
 from testbed.chart import rendered
 from testbed.mosquitto import CONFIGURATION, Mosquitto
 from testbed.site import ACL, Site
+from testbed.waiting import wait_until
 
-__all__ = ["Hub", "site_broker"]
+__all__ = ["Hub", "await_bridge", "site_broker"]
 
 _HUB_RULES = f"""{ACL.read_text()}
 # A site signs in by its certificate, and writes under its own name alone.
@@ -56,12 +57,15 @@ class Hub:
         """A folder as the Secret `hub` of a site: tls.crt, tls.key, ca.crt; the name in it is the site's."""
         folder = self.folder / site
         folder.mkdir()
-        for command in (
+        request = (
             f"openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {folder}/tls.key"
-            f" -out {folder}/request -subj /CN={site}",
+            f" -out {folder}/request -subj /CN={site}"
+        )
+        signature = (
             f"openssl x509 -req -in {folder}/request -CA {self.folder}/ca.pem -CAkey {self.folder}/ca.pem"
-            f" -CAcreateserial -days 2 -out {folder}/tls.crt",
-        ):
+            f" -CAcreateserial -days 2 -out {folder}/tls.crt"
+        )
+        for command in (request, signature):
             subprocess.run(command.split(), check=True, capture_output=True)
         (folder / "ca.crt").write_text(self._authority.certificate)
         return folder
@@ -74,8 +78,15 @@ class Hub:
         self.broker.stop()
 
 
-def site_broker(folder: Path, name: str, hub: Hub) -> Mosquitto:
-    """A site's broker with the chart's bridge to the hub; not started."""
+def site_broker(folder: Path, name: str, hub: Hub, *, signed_by: Hub | None = None) -> Mosquitto:
+    """A site's broker with the chart's bridge to the hub; not started.
+
+    Args:
+        folder: For its data.
+        name: The site's.
+        hub: Where it bridges to.
+        signed_by: Whose authority signs its certificate, if not the hub's.
+    """
     objects = rendered(
         "values-site.yaml",
         "bridge.host=127.0.0.1",
@@ -87,4 +98,13 @@ def site_broker(folder: Path, name: str, hub: Hub) -> Mosquitto:
         for each in objects
         if each["kind"] == "ConfigMap" and each["metadata"]["name"] == "mosquitto"
     ]
-    return Mosquitto(Site(folder / name), configuration.replace("/run/hub/", f"{hub.certificate_of(name)}/"))
+    own = (signed_by or hub).certificate_of(name)
+    configuration = configuration.replace("/run/hub/ca.crt", f"{hub.folder}/ca.crt")
+    return Mosquitto(Site(folder / name), configuration.replace("/run/hub/", f"{own}/"))
+
+
+def await_bridge(hub: Hub, name: str) -> None:
+    """Waits until a site has signed in at the hub."""
+    wait_until(
+        lambda: f"as fanwatch-site-{name} " in hub.broker.log(), within_s=60, what=f"the bridge of {name}"
+    )

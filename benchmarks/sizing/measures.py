@@ -1,4 +1,4 @@
-"""What the benchmark of speed does not measure and sizing needs: bridged brokers, and what a stored reading takes on the disk."""
+"""What sizing needs and the benchmark of speed does not measure: bridged brokers, and a stored reading's bytes."""
 
 import os
 import random
@@ -6,12 +6,13 @@ import subprocess
 import tempfile
 import time
 from datetime import UTC, datetime
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import requests
 
-from testbed.bridged import Hub, site_broker
+from testbed.bridged import Hub, await_bridge, site_broker
 from testbed.influxdb import InfluxDB
 from testbed.mosquitto import Mosquitto
 from testbed.process import server_binary
@@ -44,7 +45,7 @@ _LOAD = os.getloadavg()[0]
 
 
 def measure_bridges(folder: Path) -> dict[str, Any]:
-    """Sites publish as fast as their broker takes it, at QoS 1; each message counts when a subscriber of the hub has it.
+    """Sites publish as fast as their broker takes it, at QoS 1; a message counts when a subscriber of the hub has it.
 
     Every broker writes each message to the disk before it acknowledges, as shipped, and the sites speak TLS to the hub.
     """
@@ -53,8 +54,7 @@ def measure_bridges(folder: Path) -> dict[str, Any]:
         sites = [site_broker(folder, f"site{number}", hub).start() for number in range(SITES)]
         try:
             for number in range(SITES):
-                name = f"as fanwatch-site-site{number}"
-                wait_until(lambda name=name: name in hub.broker.log(), within_s=60, what="a bridge")
+                await_bridge(hub, f"site{number}")
             per_second = _rate(hub.broker, sites)
         finally:
             for site in sites:
@@ -66,50 +66,34 @@ def _rate(hub: Mosquitto, sites: list[Mosquitto]) -> float:
     secret = {"-u": "telegraf", "-P": hub.site.mqtt_password("telegraf")}
     listener = subprocess.Popen(
         [
-            *(server_binary("mosquitto_sub"), "-V", "5", "-h", hub.host, "-p", str(hub.port), "-q", "1"),
+            *(server_binary("mosquitto_sub"), "-V", "5", "-h", hub.host, "-p", str(hub.port)),
             *(part for pair in secret.items() for part in pair),
-            *("-t", "+/messages/#", "-C", str(SITES * MESSAGES_EACH), "-W", "100", "-F", "%t"),
+            *("-q", "1", "-t", "+/messages/#", "-C", f"{SITES * MESSAGES_EACH}", "-W", "110", "-F", "%t"),
         ],
         stdout=subprocess.DEVNULL,
     )
     wait_until(lambda: "mosqsub" in hub.log() or "telegraf" in hub.log(), within_s=30, what="the subscriber")
-    lines = "".join(reading("1", seq=number) + "\n" for number in range(MESSAGES_EACH)).encode()
     start = time.monotonic()
-    fans = []
-    for site in sites:
-        fan = subprocess.Popen(
-            [
-                *(
-                    server_binary("mosquitto_pub"),
-                    "-V",
-                    "5",
-                    "-h",
-                    site.host,
-                    "-p",
-                    str(site.port),
-                    "-q",
-                    "1",
-                    "-l",
-                ),
-                *("-u", "simulator", "-P", site.site.mqtt_password("simulator"), "-t", "fan/messages/1"),
-            ],
-            stdin=subprocess.PIPE,
-        )
-        fans.append(fan)
+    processes = get_context("fork")
+    fans = [processes.Process(target=_publish, args=(site,)) for site in sites]
     for fan in fans:
-        assert fan.stdin is not None
-        fan.stdin.write(lines)
-        fan.stdin.close()
+        fan.start()
     if listener.wait(timeout=120) != 0:
         raise RuntimeError("not every message reached the hub in 100 seconds")
     seconds = time.monotonic() - start
     for fan in fans:
-        fan.wait(timeout=60)
+        fan.join(timeout=60)
     return SITES * MESSAGES_EACH / seconds
 
 
+def _publish(site: Mosquitto) -> None:
+    """A process of its own, as fast as the site's broker acknowledges."""
+    with site.connect("simulator") as fan:
+        fan.publish_all([("fan/messages/1", reading("1", seq=number)) for number in range(MESSAGES_EACH)])
+
+
 def measure_storage(folder: Path) -> dict[str, Any]:
-    """Readings and verdicts as Telegraf writes them, then the size of InfluxDB's shards once it has written them out."""
+    """Readings and verdicts as Telegraf writes them, then the size of InfluxDB's blocks."""
     folder.mkdir()
     rng = random.Random(1)
     with InfluxDB(Site(folder)) as influxdb:

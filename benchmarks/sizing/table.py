@@ -1,4 +1,4 @@
-"""The table of docs/sizing.md: capacities of the parts as measured, and what they make of one machine, three, and a hub."""
+"""The tables of docs/sizing.md: capacities of the parts as measured, and what one machine, three and a hub carry."""
 
 from dataclasses import dataclass
 from statistics import median
@@ -46,7 +46,7 @@ def _median(
         and sample["contestant"] == contestant
         and all(sample["conditions"].get(key) == value for key, value in conditions.items())
     ]
-    return median(found)
+    return float(median(found))
 
 
 def capacities(results: dict[str, Any], sizing: dict[str, Any]) -> list[Capacity]:
@@ -100,8 +100,8 @@ def deployments(results: dict[str, Any], sizing: dict[str, Any]) -> list[Deploym
 
 def _round(fans: float) -> int:
     """Down to two digits: more would pretend."""
-    digits = max(0, len(str(int(fans))) - 2)
-    return int(fans) // 10**digits * 10**digits
+    step = int(10 ** max(0, len(str(int(fans))) - 2))
+    return int(fans) // step * step
 
 
 def as_markdown(results: dict[str, Any], sizing: dict[str, Any]) -> str:

@@ -36,7 +36,10 @@ class KubernetesSecrets:
     """
 
     def __init__(
-        self, url: str = "https://kubernetes.default.svc", account: Path = SERVICE_ACCOUNT, timeout_s: float = 30
+        self,
+        url: str = "https://kubernetes.default.svc",
+        account: Path = SERVICE_ACCOUNT,
+        timeout_s: float = 30,
     ) -> None:
         namespace = (account / "namespace").read_text().strip()
         self._url = f"{url.rstrip('/')}/api/v1/namespaces/{namespace}/secrets"

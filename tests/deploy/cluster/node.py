@@ -5,6 +5,8 @@ Everything lies in one folder and on one bridge of this machine's own; stop() ta
 What it is not: K3s, Calico, Portworx. It enforces no NetworkPolicy, and its volumes are folders of this machine, as K3s' local-path.
 """
 
+# ruff: noqa: E501, PLC0415, ISC004 - a program of its own
+
 import io
 import json
 import os

@@ -1,5 +1,7 @@
 """make test-cluster: the chart on a real one-node Kubernetes, with readings flowing; its outcome in deploy/results/test-cluster.md."""
 
+# ruff: noqa: T201, E501, ANN401, PLR0915 - a program of its own
+
 import base64
 import contextlib
 import platform
