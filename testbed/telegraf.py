@@ -28,6 +28,7 @@ class Telegraf(ServerProcess):
         naive_time_zone: The zone of a time that names none.
         metrics_urls: Where to scrape the services, by service; nobody listens unless given.
         retention_days: How long InfluxDB keeps readings; unless given, the configuration's own default.
+        variables: More of the environment.
         broker_volume: Where the broker's data is mounted; unless given there is no such volume, and no figure of it.
     """
 
@@ -42,6 +43,7 @@ class Telegraf(ServerProcess):
         metrics_urls: dict[str, str] | None = None,
         broker_volume: Path | None = None,
         retention_days: int | None = None,
+        variables: dict[str, str] | None = None,
     ) -> None:
         super().__init__(name, mosquitto.site.folder / name)
         self.mosquitto = mosquitto
@@ -51,6 +53,7 @@ class Telegraf(ServerProcess):
         self._metrics_urls = {"predictor": "", "inference": "", "monitor": "", "drift": "", "history": ""} | (
             metrics_urls or {}
         )
+        self._variables = variables or {}
         self._retention = {} if retention_days is None else {"FANWATCH_RETENTION_DAYS": str(retention_days)}
         self._broker_volume = self.folder / "no-volume" if broker_volume is None else broker_volume
         self.health_url = f"http://127.0.0.1:{free_port()}"
@@ -71,6 +74,7 @@ class Telegraf(ServerProcess):
         return (
             urls
             | self._retention
+            | self._variables
             | {
                 "FANWATCH_SECRETS_DIR": str(self.mosquitto.site.secrets_of("telegraf")),
                 "FANWATCH_MQTT_HOST": self.mosquitto.host,

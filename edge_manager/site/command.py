@@ -150,8 +150,8 @@ def _site() -> Iterator[_Site]:
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
     )
     settings = SetupSettings()
-    store = SecretStore(settings.secrets_root)
     try:
+        store = settings.open_store()
         with store.locked(OPERATOR):
             access = Access(store, settings.acl_file.read_text())
             yield _Site(settings, store, access, _ca_certificate(store))

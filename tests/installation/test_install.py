@@ -1,6 +1,6 @@
 """Installing: configuration in its place, the site's own environment kept, a refusal leaves everything as it was.
 
-Docker's part is played here; tests/compose/engine/test_air_gapped_install.py has the real one.
+Docker's part is played here. On two real engines it was shown by hand (docs/air-gapped.md).
 """
 
 from dataclasses import dataclass, field

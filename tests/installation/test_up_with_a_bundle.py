@@ -1,4 +1,4 @@
-"""`fanwatch up --bundle` as people call it; tests/compose/engine/test_air_gapped_install.py starts a site with it."""
+"""`fanwatch up --bundle` as people call it, as far as the engine."""
 
 from pathlib import Path
 

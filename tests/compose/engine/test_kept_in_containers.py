@@ -90,9 +90,9 @@ def kept(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
         "folder": folder,
     }
     added = stack.execute(
-        "monitor", "sh", "-c", "echo 'a long enough password' | python -m monitor.login add kim"
+        "monitor", "sh", "-c", "echo 'a long enough password' | python -m monitor.login add keeper"
     )
-    assert "kim may sign in" in added.stdout
+    assert "keeper may sign in" in added.stdout
     made = fanwatch(
         "backup", "--out", str(folder / "site.backup"), "--key", str(folder / "key.pub"), "--json"
     )
@@ -116,7 +116,7 @@ def test_a_restore_on_emptied_volumes_brings_back_history_passwords_and_people(
     assert stack.passwords("page", "mqtt-legacy", "influxdb-admin") == kept["passwords"]
     after = verdicts(stack)
     assert all(after[fan] >= count for fan, count in kept["verdicts"].items())
-    assert "kim" in stack.execute("monitor", "python", "-m", "monitor.login", "list").stdout.split()
+    assert "keeper" in stack.execute("monitor", "python", "-m", "monitor.login", "list").stdout.split()
     assert kept["told"]["parts"] == ["influxdb", "kept"]
 
 

@@ -1,0 +1,1 @@
+"""How many fans a machine carries, from what was measured."""

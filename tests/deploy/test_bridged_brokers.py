@@ -1,0 +1,123 @@
+"""Sites bridged to a hub: nothing is lost while the hub is away, and two fans of one name stay two."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from testbed.bridged import Hub, await_bridge, site_broker
+from testbed.influxdb import InfluxDB
+from testbed.mosquitto import Connection, Mosquitto
+from testbed.readings import now_ms, reading
+from testbed.telegraf import Telegraf
+from testbed.waiting import wait_until
+
+SITES = ("berlin", "munich", "vienna")
+EACH = 400
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    with Hub(tmp_path_factory.mktemp("bridged")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def sites(hub: Hub) -> Iterator[dict[str, Mosquitto]]:
+    brokers = {name: site_broker(hub.folder.parent, name, hub) for name in SITES}
+    for broker in brokers.values():
+        broker.start()
+    yield brokers
+    for broker in brokers.values():
+        broker.stop()
+
+
+def patient(hub: Hub) -> Connection:
+    """A reader for whom the hub keeps what comes while it is away."""
+    return hub.broker.connect("telegraf", client_id="listener", clean_start=False, session_expiry_s=3600)
+
+
+def numbered(first: int, count: int) -> list[tuple[str, bytes | str]]:
+    return [("fan/messages/1", reading("1", seq=number)) for number in range(first, first + count)]
+
+
+def arrived(listener: Connection, wanted: int) -> dict[str, list[int]]:
+    """The numbers that came, by site, without those that came again."""
+    found: dict[str, set[int]] = {name: set() for name in SITES}
+    while sum(len(numbers) for numbers in found.values()) < wanted:
+        message = listener.next(within_s=60)
+        found[message.topic.split("/")[0]].add(json.loads(message.payload)["seq"])
+    return {name: sorted(numbers) for name, numbers in found.items()}
+
+
+def test_what_the_sites_broker_has_acknowledged_reaches_the_hub_though_the_hub_and_a_site_are_killed(
+    hub: Hub, sites: dict[str, Mosquitto]
+) -> None:
+    for name in SITES:
+        await_bridge(hub, name)
+    with patient(hub) as listener:
+        listener.subscribe("+/messages/#")
+
+    def publish(first: int) -> None:
+        for broker in sites.values():
+            with broker.connect("simulator") as fan:
+                fan.publish_all(numbered(first, EACH))
+
+    publish(0)
+    hub.broker.kill()
+    publish(EACH)
+    sites["munich"].kill()
+    sites["munich"].start()
+    publish(2 * EACH)
+    hub.broker.start()
+    publish(3 * EACH)
+
+    with patient(hub) as listener:
+        found = arrived(listener, 4 * EACH * len(SITES))
+    assert found == {name: list(range(4 * EACH)) for name in SITES}
+
+
+def test_a_site_writes_under_its_own_name_alone(hub: Hub, sites: dict[str, Mosquitto]) -> None:
+    with hub.broker.connect("telegraf") as listener, sites["berlin"].connect("simulator") as fan:
+        listener.subscribe("#")
+        fan.publish("fan/messages/munich", reading("munich"))
+        assert listener.next().topic == "berlin/messages/munich"
+
+
+def test_nobody_signs_in_at_the_hub_without_a_certificate_of_its_authority(hub: Hub, tmp_path: Path) -> None:
+    broker = site_broker(tmp_path, "stranger", hub, signed_by=Hub(tmp_path))
+    broker.start()
+    try:
+        wait_until(lambda: "unknown ca" in broker.log().lower(), within_s=30, what="the refusal")
+        assert "fanwatch-site-stranger" not in hub.broker.log()
+    finally:
+        broker.stop()
+
+
+def test_the_hubs_history_tells_the_fans_of_two_sites_apart(hub: Hub, sites: dict[str, Mosquitto]) -> None:
+    with InfluxDB(hub.site) as influxdb:
+        influxdb.prepare()
+        variables = {"FANWATCH_TOPIC_ROOT": "+", "FANWATCH_NAMES_SITES": "true"}
+        with Telegraf(hub.broker, influxdb, variables=variables):
+            at = now_ms()
+            for name in ("berlin", "munich"):
+                with sites[name].connect("simulator") as fan:
+                    fan.publish("fan/messages/7", reading("7", at, seq=7))
+                with sites[name].connect("monitor") as monitor:
+                    monitor.publish("fan/status/monitor", '{"status": "online"}', retain=True)
+
+            def tags(measurement: str, tag: str) -> set[str]:
+                rows = influxdb.query(f'SELECT * FROM fan.raw."{measurement}" WHERE time > now() - 10m')
+                return {row[tag] for row in rows}
+
+            wait_until(
+                lambda: {"berlin.7", "munich.7"} <= tags("telemetry", "deviceID"),
+                within_s=30,
+                what="a reading of each site",
+            )
+            wait_until(
+                lambda: {"berlin.monitor", "munich.monitor"} <= tags("service", "service"),
+                within_s=30,
+                what="a status of each site",
+            )

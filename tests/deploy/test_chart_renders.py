@@ -1,0 +1,165 @@
+"""The chart is valid for every values file, for several Kubernetes, and holds the repository's own files."""
+
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from testbed.chart import CHART, VALUES, HelmRefusedError, folder_of, helm, pods, rendered
+from testbed.process import REPOSITORY
+
+# Beside the files that ship: everything that a value can switch on.
+EVERYTHING = (
+    "pipeline.enabled=true",
+    "model.image=plant.example/models:2",
+    "model.version=2",
+    "ingress.hosts.monitor=fans.plant.example",
+    "ingress.hosts.grafana=grafana.plant.example",
+    "bridge.host=hub.example",
+    "bridge.site=munich",
+    "portworx.enabled=true",
+)
+KUBERNETES = ("1.29", "1.33", "1.36")
+COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"]
+
+
+def config(values: str, name: str, *settings: str) -> dict[str, str]:
+    found = [
+        each["data"]
+        for each in rendered(values, *settings)
+        if each["kind"] == "ConfigMap" and each["metadata"]["name"] == name
+    ]
+    assert len(found) == 1
+    data: dict[str, str] = found[0]
+    return data
+
+
+def test_the_files_of_one_three_nodes_a_site_and_a_hub_ship() -> None:
+    assert VALUES == ("values-hub.yaml", "values-site.yaml", "values-three-nodes.yaml", "values.yaml")
+
+
+@pytest.mark.parametrize("values", VALUES)
+def test_helm_finds_nothing_wrong(values: str) -> None:
+    lint = helm("lint", "--strict", str(CHART), "-f", str(CHART / values))
+    assert "0 chart(s) failed" in lint
+
+
+@pytest.mark.parametrize("values", VALUES)
+def test_kubernetes_knows_every_field(values: str) -> None:
+    for each in rendered(values):
+        kubernetes_validate.validate(each, KUBERNETES[-1], strict=True)
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_several_kubernetes_know_every_field_with_everything_on(version: str) -> None:
+    for each in rendered("values-three-nodes.yaml", *EVERYTHING):
+        kubernetes_validate.validate(each, version, strict=True)
+
+
+def test_the_validation_finds_a_misspelt_field() -> None:
+    stateful = next(each for each in rendered("values.yaml") if each["kind"] == "StatefulSet")
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(
+            stateful | {"spec": stateful["spec"] | {"replica": 1}}, "1.34", strict=True
+        )
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("simulator.fanz=2", "fanz"),
+        ("bridge.host=hub.example", "site"),
+        ("bridge.site=a/b", "site"),
+        ("storage.influxdb.size=much", "size"),
+        ("predictor.autoscaling.max=9", "max"),
+        ("broker.image=eclipse-mosquitto", "image"),
+        ("model.image=models:2", "model.version says"),
+    ],
+)
+def test_a_mistake_in_the_values_is_refused_with_its_name(setting: str, said: str) -> None:
+    with pytest.raises(HelmRefusedError, match=said):
+        helm("template", "fanwatch", str(CHART), "--set", setting)
+
+
+def test_the_configuration_is_the_repositorys_byte_for_byte() -> None:
+    assert config("values.yaml", "mosquitto") | config("values.yaml", "mosquitto-acl") == folder_of(
+        REPOSITORY / "mosquitto"
+    )
+    assert config("values.yaml", "telegraf") == folder_of(REPOSITORY / "telegraf")
+    influxdb = folder_of(REPOSITORY / "influxdb")
+    assert config("values.yaml", "influxdb") == influxdb
+    assert config("values.yaml", "influxdb-schema") == folder_of(REPOSITORY / "influxdb" / "schema")
+    plant = (REPOSITORY / "monitor" / "plant.toml").read_text()
+    assert config("values.yaml", "plant") == {"plant.toml": plant}
+    assert config("values.yaml", "grafana-dashboards") == folder_of(REPOSITORY / "grafana" / "dashboards")
+    for folder in (REPOSITORY / "grafana" / "provisioning").iterdir():
+        assert config("values.yaml", f"grafana-provisioning-{folder.name}") == folder_of(folder)
+
+
+def test_the_chart_has_no_copy_of_a_configuration_file() -> None:
+    assert all(path.is_symlink() for path in (CHART / "config").iterdir())
+    assert {path.name for path in (CHART / "config").iterdir()} == {
+        *("mosquitto", "telegraf", "influxdb", "grafana", "plant.toml")
+    }
+
+
+def test_a_bridge_adds_lines_to_the_brokers_file_and_changes_none() -> None:
+    shipped = (REPOSITORY / "mosquitto" / "mosquitto.conf").read_text()
+    bridged = config("values-site.yaml", "mosquitto")["mosquitto.conf"]
+    assert bridged.startswith(shipped)
+    assert "connection hub\n" in bridged.removeprefix(shipped)
+    assert "remote_password" not in bridged
+
+
+@pytest.mark.parametrize("values", VALUES)
+def test_a_config_map_fits_into_what_kubernetes_takes(values: str) -> None:
+    for each in rendered(values):
+        if each["kind"] == "ConfigMap":
+            assert sum(len(text.encode()) for text in each["data"].values()) < 900_000
+
+
+def test_images_are_those_of_compose() -> None:
+    pinned = {service["image"] for service in COMPOSE.values() if "image" in service}
+    used = {container["image"] for pod in pods(rendered("values.yaml")) for container in pod.containers}
+    ours = {image for image in used if image.startswith("fanwatch/")}
+    assert used - ours == pinned
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+    rooms = {
+        service["build"]["dockerfile"].split("/")[0].replace("_", "-")
+        for service in COMPOSE.values()
+        if "build" in service
+    }
+    assert ours == {f"fanwatch/{room}:{version}" for room in rooms}
+    assert f'version = "{version}"' in (REPOSITORY / "pyproject.toml").read_text()
+
+
+def test_memory_limits_are_those_of_compose() -> None:
+    units = {"g": "Gi", "m": "Mi"}
+    for pod in pods(rendered("values.yaml")):
+        name = pod.labels["app.kubernetes.io/name"]
+        (container,) = pod.spec["containers"]
+        limit = COMPOSE[name]["mem_limit"]
+        assert container["resources"]["limits"]["memory"] == limit[:-1] + units[limit[-1]], name
+
+
+def test_services_have_the_variables_of_compose() -> None:
+    """Names; the values of both are templates of their own kind. What Kubernetes does otherwise is listed."""
+    elsewhere = {
+        "setup": {"FANWATCH_BIND"},  # no address of the machine is published
+        "telegraf": set(),
+    }
+    for pod in pods(rendered("values.yaml")):
+        name = pod.labels["app.kubernetes.io/name"]
+        ours = {each["name"] for each in pod.spec["containers"][0].get("env", [])}
+        theirs = set(COMPOSE[name].get("environment", {}))
+        assert theirs - ours == elsewhere.get(name, set()), name
+
+
+def test_grafana_is_as_closed_as_with_compose() -> None:
+    (grafana,) = [
+        pod for pod in pods(rendered("values.yaml")) if pod.labels["app.kubernetes.io/name"] == "grafana"
+    ]
+    ours = {each["name"]: each["value"] for each in grafana.spec["containers"][0]["env"]}
+    theirs = {name: value.replace("$$", "$") for name, value in COMPOSE["grafana"]["environment"].items()}
+    assert ours == theirs
