@@ -295,7 +295,10 @@ def test_an_image_holds_the_packages_of_its_service_alone_and_no_root(room: str)
     library = {"mqtt_session"} if room in {"predictor", "monitor", "drift"} else set()
     library |= {"model_folder"} if room in {"inference", "edge_manager"} else set()
     assert copied == {"pyproject.toml", "uv.lock", "contract", room} | models | library
-    assert text.count("FROM python:3.13-slim") == 2
+    assert text.count("ARG PYTHON_IMAGE=python:3.13-slim\n") == 1
+    assert [line.split()[1] for line in text.splitlines() if line.startswith("FROM ")] == [
+        "${PYTHON_IMAGE}"
+    ] * 2
     assert re.findall(r"^USER (.+)$", text, re.MULTILINE) == ["10001:10001"]
     assert "--frozen" in text
 
