@@ -1,8 +1,8 @@
 """Ask the registries for the digests of the images that docker-compose.yml names: `make pin-images`.
 
 Writes docker-compose.digests.yml, which pins each image by digest beside its tag, and the base that our own images are
-built on; run it again to renew. Compose uses it when the variable COMPOSE_FILE, in the environment or in .env, names both
-files; the line for it is printed.
+built on; run it again to renew. Compose uses it when the variable COMPOSE_FILE, in the environment or in .env, names
+both files; the line for it is printed.
 
 Protocol: OCI Distribution 1.1, "pulling manifests", with the bearer tokens of Docker's registries. Nothing is written
 unless every registry has answered: half a file of digests would look like a whole one.
