@@ -35,8 +35,8 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
     this connection, it means the same, so it is not read again, and the answer leaves in one write. Anything else goes
     through gunicorn. Both together take a small request 0.5 ms where the machine has cooled down (docs/performance.md).
 
-    Gunicorn reads from a connection for as long as it takes: a caller that stops in the middle of a request (its machine
-    is gone, or it means it) would keep its thread for ever, and four of them the service. Here it is cut off.
+    Gunicorn reads from a connection for as long as it takes: a caller that stops in the middle of a request (its
+    machine is gone, or it means it) would keep its thread for ever, and four of them the service. Here it is cut off.
     """
 
     def __init__(self, *args: object, **kwargs: object) -> None:

@@ -19,7 +19,7 @@ SILENT = (
     [ASK + b"Content-Length: 100\r\n\r\n{"],
     [b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n", ASK],
 )
-"""A head without an end, a body that does not come, a whole request and a piece of the next; for three of four threads."""
+"""For three of its four threads: a head without an end, a body that does not come, a whole request and a piece."""
 
 
 def is_cut_off(caller: socket.socket) -> bool:
