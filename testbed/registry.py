@@ -6,6 +6,7 @@ import requests
 
 from testbed.ports import free_port
 from testbed.process import ServerProcess, server_binary
+from testbed.token_issuer import ISSUER, SERVICE, TokenIssuer
 
 _CONFIGURATION = """\
 version: 0.1
@@ -17,23 +18,44 @@ http:
 """
 
 
+_TOKENS = """\
+auth:
+  token:
+    realm: {realm}
+    service: {service}
+    issuer: {issuer}
+    rootcertbundle: {certificate}
+"""
+
+
 class Registry(ServerProcess):
-    """On a loopback port of its own, without TLS and without accounts.
+    """On a loopback port of its own, without TLS.
 
     Args:
         folder: Where it keeps what it is sent.
+        issuer: Whose tokens it wants for everything, as Docker's own registry does; None wants none.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, issuer: TokenIssuer | None = None) -> None:
         super().__init__("registry", folder)
+        self._issuer = issuer
         self.host = f"127.0.0.1:{free_port()}"
 
     def command(self) -> list[str]:
         """The registry with its file."""
         file = self.folder / "registry.yml"
-        file.write_text(_CONFIGURATION.format(data=self.folder / "data", host=self.host))
+        text = _CONFIGURATION.format(data=self.folder / "data", host=self.host)
+        if self._issuer is not None:
+            text += _TOKENS.format(
+                realm=self._issuer.realm,
+                service=SERVICE,
+                issuer=ISSUER,
+                certificate=self._issuer.certificate,
+            )
+        file.write_text(text)
         return [str(server_binary("registry")), "serve", str(file)]
 
     def is_ready(self) -> bool:
         """Whether it answers."""
-        return requests.get(f"http://{self.host}/v2/", timeout=2).ok
+        answer = requests.get(f"http://{self.host}/v2/", timeout=2)
+        return answer.ok if self._issuer is None else answer.status_code == 401

@@ -1,8 +1,9 @@
-"""People and their sessions, in a SQLite file of their own.
+"""People, their sessions and the tokens of programs, in a SQLite file of their own.
 
 A session is a random name in a signed cookie, and a row here: so a logout, a new password or a removed account ends it
 for whoever copied the cookie, and its end is decided by our clock. The row holds a digest of the name: who can read the
-file cannot sign in with it.
+file cannot sign in with it. A program that only reads (a display, a SCADA) has a token in place of a password, kept as
+a digest too: 256 random bits need no slow hash, which is against guessing what a person would choose.
 """
 
 import re
@@ -25,6 +26,8 @@ _LONGEST_PASSWORD = 256
 _NAME = re.compile(r"[^\W_](?:[\w .@'-]{0,62}[\w.])?")
 _BUSY_S = 5.0
 _SEEN_EVERY_S = 60.0
+_TOKENS_BEGIN = "fanwatch_"
+"""So that a token that got into a repository or a chat is known for what it is, by people and by scanners."""
 _MOST_HASHES_AT_ONCE = 2
 """Each takes 32 MB and 50 ms of a processor (scrypt N=2^15, r=8): a flood of attempts must not take the memory."""
 
@@ -38,11 +41,25 @@ _MIGRATIONS = (
     ) WITHOUT ROWID;
     CREATE INDEX session_name ON session (name);
     """,
+    """
+    CREATE TABLE token (
+        name TEXT PRIMARY KEY, digest TEXT NOT NULL UNIQUE, made REAL NOT NULL, ends REAL
+    ) WITHOUT ROWID;
+    """,
 )
 
 
 class AccountsUnusableError(RuntimeError):
     """The file of accounts cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What is known of a program's token: all but the token. Moments in seconds since 1970 UTC; ends None is never."""
+
+    name: str
+    made: float
+    ends: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +121,7 @@ class Accounts:
         Raises:
             ValueError: The name or the password does not have the form that is expected.
         """
-        if not _NAME.fullmatch(name):
-            raise ValueError(
-                f"name {name[:80]!r}: expected 1 to 64 letters, digits, spaces or . @ ' - _, "
-                "with a letter or a digit first"
-            )
+        _check_name(name)
         if self._run("SELECT name FROM account WHERE name = ?", (name,)):
             return False
         row = (name, _hash(password), self._clock.now())
@@ -181,6 +194,47 @@ class Accounts:
         """Somebody signed out."""
         self._change("DELETE FROM session WHERE digest = ?", (_digest(token),))
 
+    # -- programs that only read ------------------------------------------------------------------------
+
+    def give_token(self, name: str, for_s: float | None = None) -> str | None:
+        """Give a program a token, which is told this once.
+
+        Args:
+            name: Of the program.
+            for_s: Seconds after which it ends; None is never.
+
+        Returns:
+            The token; None when a program of that name has one, which stays as it is.
+
+        Raises:
+            ValueError: The name does not have the form that is expected.
+        """
+        _check_name(name)
+        token, now = _TOKENS_BEGIN + secrets.token_urlsafe(32), self._clock.now()
+        row = (name, _digest(token), now, None if for_s is None else now + for_s)
+        return token if self._change("INSERT OR IGNORE INTO token VALUES (?, ?, ?, ?)", row) else None
+
+    def tokens(self) -> list[Token]:
+        """Which programs have one, those whose time is over among them."""
+        return [Token(*row) for row in self._run("SELECT name, made, ends FROM token ORDER BY name")]
+
+    def take_token(self, name: str) -> None:
+        """Take a program's token away; its next question is refused.
+
+        Raises:
+            LookupError: There is no such program.
+        """
+        if not self._change("DELETE FROM token WHERE name = ?", (name,)):
+            raise LookupError(f"there is no token {name!r}")
+
+    def program_of(self, token: str) -> str | None:
+        """Whose token that is; None when it is nobody's, or its time is over."""
+        found = self._run(
+            "SELECT name FROM token WHERE digest = ? AND (ends IS NULL OR ends > ?)",
+            (_digest(token), self._clock.now()),
+        )
+        return str(found[0][0]) if found else None
+
     # -- how --------------------------------------------------------------------------------------------
 
     def _run(self, statement: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
@@ -208,6 +262,14 @@ class Accounts:
             self._database.executescript(
                 f"BEGIN IMMEDIATE; {statements} PRAGMA user_version = {number}; COMMIT;"
             )
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"name {name[:80]!r}: expected 1 to 64 letters, digits, spaces or . @ ' - _, "
+            "with a letter or a digit first"
+        )
 
 
 def check_password(password: str) -> None:

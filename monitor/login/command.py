@@ -1,4 +1,4 @@
-"""``fanwatch people``: who may sign in to the live page."""
+"""``fanwatch people``: who may sign in to the live page, and which programs may read from it."""
 
 import sys
 from pathlib import Path
@@ -20,9 +20,21 @@ people = typer.Typer(
 Examples:
   fanwatch people add kim             asks for the password of kim, who may then sign in
   fanwatch people password operator   a new one, also when the old one is forgotten
-  fanwatch people remove kim          ends every session of kim at once""",
+  fanwatch people remove kim          ends every session of kim at once
+  fanwatch people token add display   a token for a program, which may read and nothing else""",
 )
 app.add_typer(people, name="people")
+tokens = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Which programs may read from the live page's API.",
+    epilog="""\b
+Examples:
+  fanwatch people token add display --days 365   prints a token, this once
+  curl --header @header.txt http://127.0.0.1:8080/api/alarms   with "Authorization: Bearer TOKEN" in it
+  fanwatch people token remove display           its next question is refused""",
+)
+people.add_typer(tokens, name="token")
 
 
 @app.callback()
@@ -37,6 +49,7 @@ AccountFile = Annotated[
         help="The accounts' SQLite file; FANWATCH_ACCOUNT_FILE if not given. The monitor may be running.",
     ),
 ]
+Program = Annotated[str, typer.Argument(help="The program's name, for the list and the log.")]
 Name = Annotated[str, typer.Argument(help="As they sign in, and as their alarms are acknowledged.")]
 
 
@@ -79,6 +92,51 @@ def remove(name: Name, file: AccountFile = None) -> None:
         _refuse(str(error))
     _write_down("remove account", name)
     typer.echo(f"{name} may no longer sign in.")
+
+
+@tokens.command("list")
+def list_tokens(file: AccountFile = None) -> None:
+    """Print the programs that have a token, since when, and until when."""
+    for each in _accounts(file).tokens():
+        until = "for ever" if each.ends is None else f"until {_day(each.ends)}"
+        typer.echo(f"{each.name}\tsince {_day(each.made)}\t{until}")
+
+
+@tokens.command("add")
+def add_token(
+    name: Program,
+    days: Annotated[
+        int | None,
+        typer.Option("--days", min=1, max=3650, help="It ends after so many days; never if not given."),
+    ] = None,
+    file: AccountFile = None,
+) -> None:
+    """Make a token for a program and print it: it is kept as a digest, and cannot be shown again."""
+    try:
+        token = _accounts(file).give_token(name, None if days is None else days * 86400)
+    except ValueError as error:
+        _refuse(str(error))
+    if token is None:
+        _refuse(f"{name!r} has a token already; `people token remove` takes it away")
+    _write_down("add token", name)
+    typer.echo(token)
+
+
+@tokens.command("remove")
+def remove_token(name: Program, file: AccountFile = None) -> None:
+    """Take a program's token away; its next question is refused."""
+    try:
+        _accounts(file).take_token(name)
+    except LookupError as error:
+        _refuse(str(error))
+    _write_down("remove token", name)
+    typer.echo(f"{name} may no longer read.")
+
+
+def _day(moment: float) -> str:
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d")
 
 
 def _accounts(file: Path | None) -> "Accounts":

@@ -9,6 +9,9 @@ A request that changes something passes four checks, each of which stops one way
   service on another port, to which the cookie goes as well (cookies know no ports, RFC 6265 section 8.5);
 * a session is a row that a logout deletes, and is named anew at each login: against a copied or planted cookie.
 
+A program shows a token in place of a cookie (RFC 6750), and may then GET what is under /api/, and nothing else: a token
+that is stolen from a display changes nothing. A browser never sends one by itself, so there is nothing to forge.
+
 The buttons of the demo need no login while the page is bound to this machine's loopback, and no token either: then
 there is no session that a forged request could use, and the first check has kept other sites out.
 """
@@ -43,6 +46,7 @@ from monitor.login.settings import LoginSettings
 _LOG = structlog.get_logger()
 # What a probe or a browser needs before anybody is signed in.
 _ALWAYS_OPEN = frozenset({"static", "health", "metrics", "login.sign_in_page", "login.sign_in"})
+_READING = frozenset({"GET", "HEAD"})
 
 Refusal = AnyResponse | tuple[Response, int]
 
@@ -188,6 +192,8 @@ class Gate:
         """Turn away who may not look."""
         if request.endpoint in _ALWAYS_OPEN:
             return None
+        if request.authorization is not None and request.authorization.type == "bearer":
+            return self._why_not_for_program(request.authorization.token or "")
         if current_user.is_authenticated and _is_person(request):
             self._accounts.touch_session(current_user.token)
         if self.public_view or current_user.is_authenticated:
@@ -195,6 +201,16 @@ class Gate:
         if request.method == "GET" and not request.path.startswith("/api/"):
             return self.turn_to_login()
         return self.refuse(401, "sign in first, at /login")
+
+    def _why_not_for_program(self, token: str) -> Refusal | None:
+        """Why a request with a token is refused; also where everybody may look, so that one learns that it ended."""
+        if self._accounts.program_of(token) is None:
+            answer = make_response(self.refuse(401, "no such token, or its time is over"))
+            answer.headers["WWW-Authenticate"] = 'Bearer realm="fanwatch", error="invalid_token"'
+            return answer
+        if request.method not in _READING or not request.path.startswith("/api/"):
+            return self.refuse(403, "a token only reads: GET, under /api/")
+        return None
 
     def _csrf_missing(self, error: CSRFError) -> Refusal:
         return self.refuse(403, f"{error.description} Load the page anew and try again.")

@@ -4,7 +4,9 @@ import hashlib
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import requests
 import yaml
 
 from testbed.registry import Registry
+from testbed.token_issuer import TokenIssuer
 
 ROOT = Path(__file__).parents[2]
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
@@ -23,22 +26,23 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         yield server
 
 
-def push(registry: Registry, repository: str, tag: str, content: bytes) -> str:
+def push(registry: Registry, repository: str, tag: str, content: bytes, token: str = "") -> str:
     """Pushes a smallest image, whose configuration is this content; its digest."""
+    auth = {"Authorization": f"Bearer {token}"} if token else {}
     base = f"http://{registry.host}/v2/{repository}"
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-    place = requests.post(f"{base}/blobs/uploads/", timeout=10).headers["Location"]
+    place = requests.post(f"{base}/blobs/uploads/", headers=auth, timeout=10).headers["Location"]
     separator = "&" if "?" in place else "?"
-    assert requests.put(f"{place}{separator}digest={digest}", data=content, timeout=10).status_code == 201
+    url = f"{place}{separator}digest={digest}"
+    assert requests.put(url, data=content, headers=auth, timeout=10).status_code == 201
     config = {
         "mediaType": "application/vnd.oci.image.config.v1+json",
         "digest": digest,
         "size": len(content),
     }
     manifest = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": config, "layers": []})
-    answer = requests.put(
-        f"{base}/manifests/{tag}", data=manifest, headers={"Content-Type": MANIFEST_TYPE}, timeout=10
-    )
+    headers = auth | {"Content-Type": MANIFEST_TYPE}
+    answer = requests.put(f"{base}/manifests/{tag}", data=manifest, headers=headers, timeout=10)
     assert answer.status_code == 201, answer.text
     return answer.headers["Docker-Content-Digest"]
 
@@ -72,6 +76,50 @@ def test_an_image_is_pinned_to_what_its_registry_has_and_renewed_by_asking_again
     assert second != first
     assert pin(tmp_path, image).returncode == 0
     assert second in written.read_text()
+
+
+@pytest.mark.parametrize("field", ["token", "access_token"])
+def test_a_registry_that_wants_a_token_is_asked_with_one_that_may_read_that_image_and_no_more(
+    tmp_path: Path, field: str
+) -> None:
+    """As Docker's own registry, which gives anybody a token for what is public."""
+    with (
+        TokenIssuer(tmp_path / "issuer.pem", field) as issuer,
+        Registry(tmp_path / "registry", issuer) as registry,
+    ):
+        image = f"{registry.host}/library/broker:1"
+        url = f"http://{registry.host}/v2/library/broker/manifests/1"
+        assert requests.get(url, timeout=10).status_code == 401
+        digest = push(
+            registry, "library/broker", "1", b"{}", issuer.token("repository:library/broker:pull,push")
+        )
+        done = pin(tmp_path, image)
+        assert done.returncode == 0, done.stderr
+        assert f"{image}@{digest}" in (tmp_path / "digests.yml").read_text()
+        assert issuer.scopes == ["repository:library/broker:pull"]
+
+
+def test_an_answer_that_has_not_the_digest_that_is_said_of_it_is_refused(tmp_path: Path) -> None:
+    """A proxy or a registry that exchanges an image: what is sent counts, not what is said."""
+
+    class Liar(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Docker-Content-Digest", f"sha256:{'0' * 64}")
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name for it
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Liar) as liar:
+        threading.Thread(target=liar.serve_forever, daemon=True).start()
+        done = pin(tmp_path, f"127.0.0.1:{liar.server_port}/team/broker:1")
+        liar.shutdown()
+    assert done.returncode == 1
+    assert f"says sha256:{'0' * 64}, and what it sent has sha256:44136fa" in done.stderr
+    assert not (tmp_path / "digests.yml").exists()
 
 
 def test_no_digest_is_written_unless_every_registry_has_said_its_own(
