@@ -1,5 +1,6 @@
 """Health from progress: work that waits and does not move is ill, whatever the connection says."""
 
+import logging
 import socket
 import threading
 from collections.abc import Callable, Iterable
@@ -97,6 +98,8 @@ class HealthServer:
         """
         listening = socket.create_server((host, port))
         self.port = int(listening.getsockname()[1])
+        # Its only line for each request: a caller waits for its turn. It would stand unstructured in the log.
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         self._server = create_server(app, sockets=[listening], threads=2, ident="fanwatch-predictor")
         self._thread = threading.Thread(target=self._server.run, name="health", daemon=True)
 

