@@ -278,6 +278,13 @@ def test_a_folder_for_data_takes_every_volume() -> None:
         assert volume["driver_opts"]["device"].endswith(f"}}/{name}")
 
 
+def test_the_broker_may_open_as_many_files_as_its_ports_take_connections() -> None:
+    configuration = (ROOT / "mosquitto" / "mosquitto.conf").read_text()
+    most = [int(number) for number in re.findall(r"^max_connections (\d+)$", configuration, re.MULTILINE)]
+    assert len(most) == 2
+    assert SERVICES["mosquitto"]["ulimits"]["nofile"] >= sum(most) + 1000, "and a thousand for all else"
+
+
 def test_a_scaled_service_has_no_name_of_its_own() -> None:
     assert not any("container_name" in service for service in SERVICES.values())
 
