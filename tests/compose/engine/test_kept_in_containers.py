@@ -45,7 +45,7 @@ def codes(*arguments: str) -> set[str]:
 
 
 def whole_status() -> dict[str, Any] | None:
-    """On a busy machine a reader in a container may not be there in time, which `status` says; then it is asked again."""
+    """On a busy machine a reader in a container may not be there in time, and `status` says so: it is asked again."""
     body = told("status")
     return body if body["figures"] is not None and body["broker"] is not None else None
 
