@@ -3,6 +3,7 @@
 import getpass
 import os
 import queue
+import socket
 import ssl
 import subprocess
 import threading
@@ -18,13 +19,14 @@ from paho.mqtt.reasoncodes import ReasonCode
 from testbed.ports import free_port
 from testbed.process import REPOSITORY, SERVERS, ServerProcess, server_binary
 from testbed.site import ACL, Site
-from testbed.waiting import port_answers
 
 __all__ = ["ACL", "ANSWER_WITHIN_S", "CONFIGURATION", "HEALTH_CHECK", "Connection", "Mosquitto"]
 
 CONFIGURATION = REPOSITORY / "mosquitto" / "mosquitto.conf"
 HEALTH_CHECK = REPOSITORY / "mosquitto" / "healthcheck.sh"
 ANSWER_WITHIN_S = 20
+_CONNECT = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00"
+"""MQTT 3.1.1, clean session, no name and no password: refused, which is an answer."""
 
 
 class Mosquitto(ServerProcess):
@@ -71,8 +73,16 @@ class Mosquitto(ServerProcess):
         return [str(server_binary("mosquitto")), "-c", str(file)]
 
     def is_ready(self) -> bool:
-        """Whether it accepts connections."""
-        return port_answers(self.port)
+        """Whether its loop answers: its ports are open before it listens to signals, and SIGHUP would end it."""
+        try:
+            with socket.create_connection((self.host, self.port), timeout=1) as client:
+                client.sendall(_CONNECT)
+                client.recv(1)
+        except ConnectionResetError:
+            return True  # it has looked at the packet
+        except OSError:
+            return False
+        return True
 
     def check_health(self) -> bool:
         """Runs the container's health check once, which ends a broker on a full volume; whether it finds it well."""

@@ -167,7 +167,14 @@ def test_guessing_passwords_is_refused_and_logged_and_holds_up_no_reading(stack:
         for guess in range(30):
             with pytest.raises(ConnectionRefusedError):
                 stack.mosquitto.connect("predictor", f"guess {guess}")
-    logged(stack.mosquitto, "not authorised")
+    refused = "not authorised"
+    wait_until(
+        lambda: (
+            stack.mosquitto.log(last=3_000_000).count(refused) > 30
+        ),  # the first is of whoever waited for its start
+        within_s=20,
+        what="each guess in the broker's log",
+    )
 
 
 def test_what_is_no_mqtt_is_cut_off_and_logged(stack: Stack) -> None:
