@@ -1,8 +1,8 @@
 """Ask the registries for the digests of the images that docker-compose.yml names: `make pin-images`.
 
-Writes docker-compose.digests.yml, which pins each image by digest beside its tag; run it again to renew. Used by
-
-    docker compose -f docker-compose.yml -f docker-compose.digests.yml up
+Writes docker-compose.digests.yml, which pins each image by digest beside its tag, and the base that our own images are
+built on; run it again to renew. Compose uses it when the variable COMPOSE_FILE, in the environment or in .env, names
+both files; the line for it is printed.
 
 Protocol: OCI Distribution 1.1, "pulling manifests", with the bearer tokens of Docker's registries. Nothing is written
 unless every registry has answered: half a file of digests would look like a whole one.
@@ -20,6 +20,9 @@ from email.message import Message
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+OVERRIDE = "docker-compose.digests.yml"
+BASE = "PYTHON_IMAGE"
+"""The build argument of our Dockerfiles that names their base."""
 HUB = "registry-1.docker.io"
 _ACCEPT = ", ".join(
     (
@@ -31,22 +34,35 @@ _ACCEPT = ", ".join(
 )
 
 
+_BUILD = re.compile(r"^ +build:", re.MULTILINE)
+
+
 class NoDigestError(Exception):
     """A registry did not say which digest an image has."""
 
 
-def images_of(compose: str) -> dict[str, str]:
-    """Service and image, of the services of a compose file that run another's image."""
-    found = {}
-    service = ""
-    for line in compose.split("\nservices:\n")[1].split("\n"):
-        if line and not line.startswith((" ", "#")):
-            break
-        if heading := re.fullmatch(r"  ([a-z-]+):", line):
-            service = heading[1]
-        elif image := re.fullmatch(r"    image: (\S+:\S+)", line):
-            found[service] = image[1]
-    return found
+def images_of(compose: str) -> tuple[dict[str, str], set[str]]:
+    """Of a compose file: service and image, of those that run another's; and the services whose image is built here."""
+    builders = {
+        name
+        for name, text in re.findall(r"^x-[a-z-]+: &([a-z-]+)\n((?:  .*\n)+)", compose, re.MULTILINE)
+        if _BUILD.search(text)
+    }
+    foreign, built = {}, set()
+    services = re.split(r"^\S", compose.split("\nservices:\n")[1], maxsplit=1, flags=re.MULTILINE)[0]
+    for name, text in re.findall(r"^  ([a-z-]+):\n((?:    .*\n|\n|  #.*\n)*)", services, re.MULTILINE):
+        merged = set(re.findall(r"\*([a-z-]+)", "".join(re.findall(r"^    <<: .*", text, re.MULTILINE))))
+        if image := re.search(r"^    image: (\S+:\S+)", text, re.MULTILINE):
+            foreign[name] = image[1]
+        elif _BUILD.search(text) or merged & builders:
+            built.add(name)
+    return foreign, built
+
+
+def base_of(dockerfile: str) -> str:
+    """The image that a Dockerfile of ours starts from."""
+    [base] = re.findall(rf"^ARG {BASE}=(\S+)", dockerfile, re.MULTILINE)
+    return str(base)
 
 
 def place_of(image: str) -> tuple[str, str, str]:
@@ -97,27 +113,35 @@ def _get(url: str, headers: dict[str, str]) -> tuple[bytes, Message]:
         return answer.read(), answer.headers
 
 
-def override(digests: dict[str, str]) -> str:
-    """The compose file that pins these services."""
-    lines = [f"  {service}:\n    image: {image}\n" for service, image in sorted(digests.items())]
-    return "# Written by `make pin-images`; run it again to renew.\nservices:\n" + "".join(lines)
+def override(digests: dict[str, str], bases: dict[str, str]) -> str:
+    """The compose file that pins these services' images, and what those of ours are built on."""
+    lines = {service: f"    image: {image}\n" for service, image in digests.items()}
+    lines |= {service: f"    build: {{ args: {{ {BASE}: {base} }} }}\n" for service, base in bases.items()}
+    return "# Written by `make pin-images`; run it again to renew.\nservices:\n" + "".join(
+        f"  {service}:\n{line}" for service, line in sorted(lines.items())
+    )
 
 
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--compose", type=Path, default=ROOT / "docker-compose.yml")
-    parser.add_argument("--to", type=Path, default=ROOT / "docker-compose.digests.yml")
+    parser.add_argument("--dockerfile", type=Path, default=ROOT / "edge_manager" / "Dockerfile")
+    parser.add_argument("--to", type=Path, default=ROOT / OVERRIDE)
     parser.add_argument("--plain-http", action="store_true", help="For a registry on this machine.")
     given = parser.parse_args()
     scheme = "http" if given.plain_http else "https"
-    images = images_of(given.compose.read_text())
+    images, built = images_of(given.compose.read_text())
+    base = base_of(given.dockerfile.read_text())
+    wanted = {*images.values(), *([base] if built else [])}
     try:
-        pinned = {name: f"{image}@{digest_of(image, scheme=scheme)}" for name, image in images.items()}
+        pinned = {image: f"{image}@{digest_of(image, scheme=scheme)}" for image in sorted(wanted)}
     except NoDigestError as error:
         sys.exit(f"error: {error}. Nothing is written: run it where the registries are reached.")
-    given.to.write_text(override(pinned))
+    foreign = {name: pinned[image] for name, image in images.items()}
+    given.to.write_text(override(foreign, dict.fromkeys(built, pinned[base]) if built else {}))
     sys.stdout.write(given.to.read_text())
+    sys.stderr.write(f"Compose uses it when .env says COMPOSE_FILE={given.compose.name}:{given.to.name}\n")
 
 
 if __name__ == "__main__":

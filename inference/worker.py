@@ -1,6 +1,8 @@
 """Gunicorn's threaded worker, made cheaper for a caller that asks the same kind of question again and again."""
 
+import contextlib
 import select
+import socket
 import time
 from collections.abc import Iterable, Mapping
 from email.utils import formatdate
@@ -13,6 +15,9 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 _LINGER_S: Final = 0.05
 """How long a thread stays with a silent connection; 20 requests a second and more then find it waiting."""
+WITHIN_S: Final = 60.0
+"""A request must have come, been scored and been taken so soon after a thread began with it. A handler of somebody's
+own may take long; nobody of ours waits longer than this for an answer."""
 _READ_BYTES: Final = 64 * 1024
 _KNOWN_HEADS: Final = 64
 """Heads kept for one connection; a caller's differ in the length of the body alone."""
@@ -29,10 +34,37 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
     Where the head of its request is byte for byte one that gunicorn has just read and the application has answered on
     this connection, it means the same, so it is not read again, and the answer leaves in one write. Anything else goes
     through gunicorn. Both together take a small request 0.5 ms where the machine has cooled down (docs/performance.md).
+
+    Gunicorn reads from a connection for as long as it takes: a caller that stops in the middle of a request (its
+    machine is gone, or it means it) would keep its thread for ever, and four of them the service. Here it is cut off.
     """
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self._since: dict[TConn, float] = {}
+        """Connections that a thread is busy with, and since when with this request (monotonic seconds)."""
 
     def handle(self, conn: TConn) -> object:
         """Answer requests of one connection until it is silent; with more connections than threads, one only."""
+        self._since[conn] = time.monotonic()
+        try:
+            return self._handle(conn)
+        finally:
+            self._since.pop(conn, None)
+
+    def murder_pending(self) -> None:
+        """Once a second, in the main thread: cut off who has not sent a request, or not taken an answer, in time."""
+        super().murder_pending()
+        latest = time.monotonic() - WITHIN_S
+        for conn, since in list(self._since.items()):
+            if since < latest and self._since.pop(conn, None) is not None:
+                self.log.warning("request cut off after %g s: not whole, from %s", WITHIN_S, conn.client[0])
+                with contextlib.suppress(OSError):  # it may be gone
+                    conn.sock.shutdown(
+                        socket.SHUT_RDWR
+                    )  # ends the waiting of the thread, which then closes it
+
+    def _handle(self, conn: TConn) -> object:
         result: object = super().handle(conn)
         heads: dict[bytes, Environ] = {}
         while (
@@ -41,6 +73,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
             and self.nr_conns <= self.cfg.threads
             and select.select([conn.sock], [], [], _LINGER_S)[0]
         ):
+            self._since[conn] = time.monotonic()
             result = self._next(conn, heads)
         return result
 

@@ -5,6 +5,7 @@ org.opencontainers.image.title, as the tools of ORAS write it). Whether it is wh
 says wherever it is used; a registry is not trusted with that.
 """
 
+import hashlib
 import re
 import tempfile
 from pathlib import Path
@@ -89,8 +90,12 @@ def pull_bundle(reference: str, out: Path, *, plain_http: bool = False) -> Manif
         fresh = Path(scratch, "bundle")
         fresh.mkdir(mode=0o755)
         try:
-            _refuse_what_is_no_bundle(reference, registry)
-            registry.pull(target=reference, outdir=str(fresh))
+            # Not the library's pull, which asks for the manifest again, may be given another, and believes every file.
+            for name, digest in _files_of(reference, registry).items():
+                registry.download_blob(registry.get_container(reference), digest, str(fresh / name))
+                with (fresh / name).open("rb") as file:
+                    if f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}" != digest:
+                        raise ToolkitError(f"{reference}: {name} is not what its digest says")
         except (requests.RequestException, ValueError, OSError) as error:
             raise ToolkitError(f"{reference}: cannot be fetched: {error}") from error
         manifest = manifest_of(fresh)
@@ -142,14 +147,21 @@ def _check(reference: str) -> None:
         )
 
 
-def _refuse_what_is_no_bundle(reference: str, registry: Registry) -> None:
-    """Before anything is written: an image has layers of gigabytes, and a name may be anything."""
+def _files_of(reference: str, registry: Registry) -> dict[str, str]:
+    """Name and digest of each file.
+
+    Looked at before anything is written: an image has layers of gigabytes, and a name may be anything.
+
+    Raises:
+        ToolkitError: It is no bundle.
+    """
     container = registry.get_container(reference)
     registry.auth.load_configs(container)
     manifest = registry.get_manifest(container)
     kind = manifest.get("config", {}).get("mediaType")
     if kind != CONFIG_TYPE:
         raise ToolkitError(f"{reference}: is no bundle but {kind}")
+    files = {}
     for layer in manifest.get("layers", []):
         name = (layer.get("annotations") or {}).get("org.opencontainers.image.title", "")
         try:
@@ -158,3 +170,5 @@ def _refuse_what_is_no_bundle(reference: str, registry: Registry) -> None:
             raise ToolkitError(f"{reference}: holds a file called {name!r}, which no bundle has") from None
         if layer.get("mediaType") != FILE_TYPE:
             raise ToolkitError(f"{reference}: holds {name} as {layer.get('mediaType')}, expected {FILE_TYPE}")
+        files[name] = str(layer.get("digest"))
+    return files

@@ -5,11 +5,13 @@ HOST/PATH/NAME:VERSION, an OCI artifact whose layers are its files (as `fanwatch
 read is what `docker login` has written.
 """
 
+import hashlib
 import re
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -129,19 +131,41 @@ def _from_registry(wanted: Wanted, place: str, out: Path, *, plain_http: bool) -
         reference = f"{repository}:{version}"
         container = registry.get_container(reference)
         registry.auth.load_configs(container)
-        _refuse_what_is_no_bundle(reference, registry.get_manifest(container))
-        registry.pull(target=reference, outdir=str(out))
+        # Not the library's pull, which asks for the manifest again, may be given another, and believes every file.
+        for name, (digest, size) in _files_of(reference, registry.get_manifest(container)).items():
+            with registry.get_blob(container, digest, stream=True) as answer, (out / name).open("xb") as file:
+                answer.raise_for_status()
+                _copy(answer.iter_content(1 << 20), file, f"{reference}: {name}", digest, size)
     except (requests.RequestException, ValueError, OSError) as error:
         raise ModelFolderError(f"{wanted} cannot be fetched from {_REGISTRY}{place}: {error}") from error
 
 
-def _refuse_what_is_no_bundle(reference: str, manifest: dict[str, object]) -> None:
-    """Before anything is written: an image has layers of gigabytes, and a name may be anything."""
+def _copy(blocks: Iterable[bytes], file: BinaryIO, what: str, digest: str, size: int) -> None:
+    """Writes what comes, and no more than was said."""
+    sha256, left = hashlib.sha256(), size
+    for block in blocks:
+        left -= len(block)
+        if left < 0:
+            break
+        sha256.update(block)
+        file.write(block)
+    if left or f"sha256:{sha256.hexdigest()}" != digest:
+        raise ModelFolderError(f"{what} is not what its digest says")
+
+
+def _files_of(reference: str, manifest: dict[str, object]) -> dict[str, tuple[str, int]]:
+    """Name, digest and size of each file.
+
+    Looked at before anything is written: an image has layers of gigabytes, and a name may be anything.
+
+    Raises:
+        ModelFolderError: It is no bundle.
+    """
     config, layers = manifest.get("config"), manifest.get("layers")
     kind = config.get("mediaType") if isinstance(config, dict) else None
     if kind != CONFIG_TYPE or not isinstance(layers, list):
         raise ModelFolderError(f"{reference}: is no bundle but {kind}")
-    size = 0
+    files = {}
     for layer in layers:
         name = (layer.get("annotations") or {}).get("org.opencontainers.image.title", "")
         try:
@@ -154,6 +178,8 @@ def _refuse_what_is_no_bundle(reference: str, manifest: dict[str, object]) -> No
             raise ModelFolderError(
                 f"{reference}: holds {name} as {layer.get('mediaType')}, expected {FILE_TYPE}"
             )
-        size += int(layer.get("size", 0))
+        files[name] = (str(layer.get("digest")), int(layer.get("size", 0)))
+    size = sum(size for _, size in files.values())
     if size > MOST_BYTES:
         raise ModelFolderError(f"{reference}: is {size:,} bytes large, expected at most {MOST_BYTES:,}")
+    return files

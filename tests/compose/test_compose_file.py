@@ -278,6 +278,13 @@ def test_a_folder_for_data_takes_every_volume() -> None:
         assert volume["driver_opts"]["device"].endswith(f"}}/{name}")
 
 
+def test_the_broker_may_open_as_many_files_as_its_ports_take_connections() -> None:
+    configuration = (ROOT / "mosquitto" / "mosquitto.conf").read_text()
+    most = [int(number) for number in re.findall(r"^max_connections (\d+)$", configuration, re.MULTILINE)]
+    assert len(most) == 2
+    assert SERVICES["mosquitto"]["ulimits"]["nofile"] >= sum(most) + 1000, "and a thousand for all else"
+
+
 def test_a_scaled_service_has_no_name_of_its_own() -> None:
     assert not any("container_name" in service for service in SERVICES.values())
 
@@ -295,7 +302,10 @@ def test_an_image_holds_the_packages_of_its_service_alone_and_no_root(room: str)
     library = {"mqtt_session"} if room in {"predictor", "monitor", "drift"} else set()
     library |= {"model_folder"} if room in {"inference", "edge_manager"} else set()
     assert copied == {"pyproject.toml", "uv.lock", "contract", room} | models | library
-    assert text.count("FROM python:3.13-slim") == 2
+    assert text.count("ARG PYTHON_IMAGE=python:3.13-slim\n") == 1
+    assert [line.split()[1] for line in text.splitlines() if line.startswith("FROM ")] == [
+        "${PYTHON_IMAGE}"
+    ] * 2
     assert re.findall(r"^USER (.+)$", text, re.MULTILINE) == ["10001:10001"]
     assert "--frozen" in text
 

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from edge_manager.site.certificates import server_names
 from edge_manager.site.credentials import MOSQUITTO, OPERATOR
 from edge_manager.site.preparation import AUTHORITY_FILE, TLS_FILE, prepare_certificates
 from testbed.mosquitto import Mosquitto
+from testbed.process import REPOSITORY
 from testbed.readings import reading
 from testbed.services import Inference, Predictor
 from testbed.site import Site
@@ -27,6 +29,17 @@ UNFINISHED_CONNECT = bytes.fromhex("107f00044d5154540502003c")
 """The first 12 of 129 bytes of an MQTT CONNECT."""
 MOST_ENCRYPTED = 4000
 MOST_IN_CLEAR = 1000
+
+
+class Limited(Mosquitto):
+    """The broker with as many open files as its container has."""
+
+    def __init__(self, site: Site, open_files: int) -> None:
+        super().__init__(site)
+        self._open_files = open_files
+
+    def command(self) -> list[str]:
+        return ["prlimit", f"--nofile={self._open_files}:{self._open_files}", *super().command()]
 
 
 class Stack:
@@ -40,8 +53,10 @@ class Stack:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     site = Site(tmp_path_factory.mktemp("attacked"))
+    compose = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
+    open_files = compose["services"]["mosquitto"]["ulimits"]["nofile"]
     with (
-        Mosquitto(site) as mosquitto,
+        Limited(site, open_files) as mosquitto,
         Inference(site) as inference,
         Predictor(mosquitto, inference.url) as predictor,
     ):
@@ -109,6 +124,18 @@ def test_ten_thousand_connections_are_held_to_a_number_and_the_services_go_on(st
         return True
 
     wait_until(serves_again, within_s=30, what="the encrypted port to serve again")
+
+
+def test_without_the_open_files_of_the_compose_file_a_flood_of_one_port_keeps_the_services_out_at_the_other(
+    tmp_path: Path,
+) -> None:
+    allow_open_files(3_000)
+    with Limited(Site(tmp_path), open_files=1024) as broker:
+        password = broker.site.mqtt_password("probe")
+        assert gets_in(broker.port, "probe", password)
+        with many_connections(broker.tls_port, 1_500):
+            logged(broker, "system socket count has been exceeded")
+            assert not gets_in(broker.port, "probe", password)
 
 
 def test_a_full_port_in_clear_takes_nothing_from_the_encrypted_one(stack: Stack) -> None:

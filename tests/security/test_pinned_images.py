@@ -47,16 +47,20 @@ def push(registry: Registry, repository: str, tag: str, content: bytes, token: s
     return answer.headers["Docker-Content-Digest"]
 
 
-def pin(tmp_path: Path, *images: str) -> subprocess.CompletedProcess[str]:
-    compose = tmp_path / "docker-compose.yml"
-    services = "".join(
-        f"  service-{'ab'[n]}:\n    # why\n    image: {image}\n" for n, image in enumerate(images)
-    )
-    compose.write_text(f"name: x\nservices:\n{services}\nvolumes:\n  x:\n")
+def pin(tmp_path: Path, *images: str, compose: Path | None = None) -> subprocess.CompletedProcess[str]:
+    if compose is None:
+        compose = tmp_path / "docker-compose.yml"
+        services = "".join(
+            f"  service-{'ab'[n]}:\n    # why\n    image: {image}\n" for n, image in enumerate(images)
+        )
+        compose.write_text(f"name: x\nservices:\n{services}\nvolumes:\n  x:\n")
+    dockerfile = tmp_path / "Dockerfile"
+    if not dockerfile.exists():
+        dockerfile.write_text("ARG PYTHON_IMAGE=nobody.asks/for/it:1\n")
     to = tmp_path / "digests.yml"
     command = [sys.executable, str(ROOT / ".ci" / "pin_images.py"), "--plain-http"]
     return subprocess.run(
-        [*command, "--compose", str(compose), "--to", str(to)],
+        [*command, "--compose", str(compose), "--dockerfile", str(dockerfile), "--to", str(to)],
         capture_output=True,
         text=True,
         timeout=60,
@@ -135,17 +139,44 @@ def test_no_digest_is_written_unless_every_registry_has_said_its_own(
     assert not (tmp_path / "digests.yml").exists()
 
 
-def test_the_images_that_are_asked_for_are_those_of_the_shipped_compose_file() -> None:
+def test_what_is_asked_for_is_every_image_of_the_shipped_compose_file_and_the_base_of_ours() -> None:
     program = (
         "import runpy, json; m = runpy.run_path('.ci/pin_images.py');"
-        "images = m['images_of'](open('docker-compose.yml').read());"
-        "print(json.dumps([images, {i: m['place_of'](i) for i in images.values()}]))"
+        "images, built = m['images_of'](open('docker-compose.yml').read());"
+        "bases = sorted({m['base_of'](file.read_text()) for file in m['ROOT'].glob('*/Dockerfile')});"
+        "print(json.dumps([images, sorted(built), bases, {i: m['place_of'](i) for i in images.values()}]))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    images, places = json.loads(done.stdout)
+    images, built, bases, places = json.loads(done.stdout)
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     assert images == {name: service["image"] for name, service in services.items() if "image" in service}
+    assert built == sorted(name for name, service in services.items() if "build" in service)
+    assert bases == ["python:3.13-slim"]
     assert places["grafana/grafana:13.2.3"] == ["registry-1.docker.io", "grafana/grafana", "13.2.3"]
     assert places["influxdb:1.13.1"] == ["registry-1.docker.io", "library/influxdb", "1.13.1"]
+
+
+def test_the_base_of_our_own_images_is_pinned_in_their_build(registry: Registry, tmp_path: Path) -> None:
+    broker, base = f"{registry.host}/team/one:1", f"{registry.host}/library/python:3"
+    digests = {
+        broker: push(registry, "team/one", "1", b'{"one": 1}'),
+        base: push(registry, "library/python", "3", b'{"python": 3}'),
+    }
+    (tmp_path / "Dockerfile").write_text(f"# why\nARG PYTHON_IMAGE={base}\nFROM ${{PYTHON_IMAGE}}\n")
+    (tmp_path / "compose.yml").write_text(
+        "x-ours: &ours\n  build: { context: . }\n\nservices:\n  setup:\n    <<: [*ours]\n    # why\n    user: a\n\n"
+        f"  broker:\n    image: {broker}\n\n  monitor:\n    build: {{ context: . }}\n\nnetworks:\n  x:\n"
+    )
+    done = pin(tmp_path, compose=tmp_path / "compose.yml")
+    assert done.returncode == 0, done.stderr
+    pinned = {"build": {"args": {"PYTHON_IMAGE": f"{base}@{digests[base]}"}}}
+    assert yaml.safe_load((tmp_path / "digests.yml").read_text()) == {
+        "services": {
+            "broker": {"image": f"{broker}@{digests[broker]}"},
+            "setup": pinned,
+            "monitor": pinned,
+        }
+    }
+    assert "COMPOSE_FILE=compose.yml:digests.yml" in done.stderr

@@ -118,6 +118,12 @@ def test_every_service_is_bounded_in_memory_and_processes(stack: Stack) -> None:
         assert host["LogConfig"]["Config"] == {"max-file": "3", "max-size": "10m"}, service
 
 
+def test_the_broker_may_open_as_many_files_as_a_flood_needs_to_be_refused(stack: Stack) -> None:
+    limits = stack.execute("mosquitto", "cat", "/proc/1/limits").stdout
+    [line] = [each for each in limits.splitlines() if each.startswith("Max open files")]
+    assert line.split()[3:5] == ["8192", "8192"]
+
+
 def test_each_service_reads_its_own_secrets_and_nobody_elses(stack: Stack) -> None:
     own = {
         "predictor": {"fanwatch_mqtt_password"},
