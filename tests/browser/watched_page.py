@@ -110,6 +110,6 @@ def watched_page(
             if not (loss_expected and "ERR_CONNECTION" in each)
             and not (refusal_expected and re.search(r"the server responded with a status of 40[13]", each))
         ]
-        assert complaints == []
+        assert complaints == [], f"the page said: {complaints}"
     finally:
         context.close()

@@ -99,7 +99,8 @@ def sign_in(page: Page, plant: Plant) -> None:
 def test_who_opens_the_page_signs_in_with_setups_password_and_comes_back_to_where_they_wanted(
     browser: Browser, plant: Plant
 ) -> None:
-    with watched_page(browser, plant.monitor.url) as page:
+    # The page that is left may ask for news once more between its session's end and the next page.
+    with watched_page(browser, plant.monitor.url, refusal_expected=True) as page:
         page.goto("/fan/5")
         expect(page).to_have_url(re.compile(r"/login\?next=%2Ffan%2F5$"))
         expect(page.get_by_label("Name")).to_be_focused()
@@ -248,6 +249,32 @@ def test_the_fleet_is_in_order_of_urgency(browser: Browser, plant: Plant) -> Non
         page.goto("/")
         in_order(page, ["6", "5", "4", "1", "2"])
         expect(page.locator('.tile[data-id="5"] .tile-alarm')).to_contain_text("acknowledged by operator")
+
+
+def test_a_click_that_was_on_its_way_when_the_tiles_moved_does_nothing(browser: Browser, plant: Plant) -> None:
+    for device_id in ("1", "2", "3"):
+        plant.predictor.publish(
+            f"fan/anomaly/{device_id}", verdict(device_id, at=time.time(), seq=1).to_json()
+        )
+    with watched_page(browser, plant.monitor.url) as page:
+        page.goto("/")
+        sign_in(page, plant)
+        expect(page.locator(".tile")).to_have_count(3)
+        page.evaluate(
+            """() => new MutationObserver((_, observer) => {
+                observer.disconnect();
+                const click = new MouseEvent("click", { bubbles: true, cancelable: true, detail: 1 });
+                window.wasTaken = document.querySelector(".tile-link").dispatchEvent(click);
+            }).observe(document.querySelector("#tiles"), { childList: true })"""
+        )
+        plant.breaks("3")
+        page.wait_for_function("window.wasTaken !== undefined")
+        assert page.evaluate("window.wasTaken") is False
+        expect(page.locator(".tile").first).to_have_attribute("data-id", "3")
+        expect(page).to_have_url(f"{plant.monitor.url}/")
+        page.wait_for_timeout(600)  # longer than an aim is remembered
+        page.get_by_role("link", name="Fan 3", exact=True).click()
+        expect(page).to_have_url(f"{plant.monitor.url}/fan/3")
 
 
 def test_an_alarm_is_answered_by_keyboard_alone(browser: Browser, plant: Plant) -> None:

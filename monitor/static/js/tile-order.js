@@ -5,6 +5,7 @@ import { byUrgency } from "./states.js";
 const SETTLE_MS = 300;
 const POINTER_REST_MS = 2500;
 const MOVE_MS = 260;
+const AIM_MS = 500;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class TileOrder {
@@ -12,6 +13,7 @@ export class TileOrder {
   #tiles;
   #timer = null;
   #pointer = -Infinity;
+  #moved = -Infinity;
 
   constructor(list, tiles) {
     this.#list = list;
@@ -20,6 +22,7 @@ export class TileOrder {
     list.addEventListener("pointermove", touched, { passive: true });
     list.addEventListener("pointerdown", touched, { passive: true });
     list.addEventListener("pointerleave", () => (this.#pointer = -Infinity), { passive: true });
+    list.addEventListener("click", (event) => this.#missed(event), { capture: true });
   }
 
   /** Sorts soon: once for many changes, and when a pointer over the tiles has come to rest. */
@@ -37,12 +40,20 @@ export class TileOrder {
     if (wanted.length === present.length && wanted.every((root, index) => root === present[index])) return;
     const before = this.#places();
     const focused = document.activeElement;
+    this.#moved = performance.now();
     wanted.forEach((root, index) => {
       const there = this.#list.children[index];
       if (there !== root) this.#list.insertBefore(root, there ?? null);
     });
     if (focused !== document.activeElement && this.#list.contains(focused)) focused.focus({ preventScroll: true });
     this.#glide(before);
+  }
+
+  /** A finger that was on its way when the tiles moved meant what stood there before; a key (detail 0) has no way. */
+  #missed(event) {
+    if (event.detail === 0 || performance.now() - this.#moved > AIM_MS) return;
+    event.preventDefault();
+    event.stopPropagation();
   }
 
   /** Where the tiles in sight are. */
