@@ -251,7 +251,9 @@ def test_the_fleet_is_in_order_of_urgency(browser: Browser, plant: Plant) -> Non
         expect(page.locator('.tile[data-id="5"] .tile-alarm')).to_contain_text("acknowledged by operator")
 
 
-def test_a_click_that_was_on_its_way_when_the_tiles_moved_does_nothing(browser: Browser, plant: Plant) -> None:
+def test_a_click_that_was_on_its_way_when_the_tiles_moved_does_nothing(
+    browser: Browser, plant: Plant
+) -> None:
     for device_id in ("1", "2", "3"):
         plant.predictor.publish(
             f"fan/anomaly/{device_id}", verdict(device_id, at=time.time(), seq=1).to_json()
