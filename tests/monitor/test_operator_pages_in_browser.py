@@ -13,6 +13,7 @@ from playwright.sync_api import APIResponse, Browser, Page, Route, expect
 from contract.alarm import Alarm
 from testbed.mosquitto import Connection, Mosquitto
 from testbed.site import Site
+from testbed.waiting import wait_until
 from tests.browser.accessibility import TOO_SMALL, violations
 from tests.browser.watched_page import watched_page
 from tests.monitor.made_verdicts import lively, verdict
@@ -270,8 +271,9 @@ def test_a_click_that_was_on_its_way_when_the_tiles_moved_does_nothing(
             }).observe(document.querySelector("#tiles"), { childList: true })"""
         )
         plant.breaks("3")
-        page.wait_for_function("window.wasTaken !== undefined")
-        assert page.evaluate("window.wasTaken") is False
+        taken = "window.wasTaken === undefined ? null : window.wasTaken"
+        wait_until(lambda: page.evaluate(taken) is not None, within_s=10, what="the tiles to change places")
+        assert page.evaluate(taken) is False
         expect(page.locator(".tile").first).to_have_attribute("data-id", "3")
         expect(page).to_have_url(f"{plant.monitor.url}/")
         page.wait_for_timeout(600)  # longer than an aim is remembered

@@ -5,6 +5,7 @@ With FANWATCH_SCREENSHOTS=1 it also takes the README's pictures.
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -88,25 +89,29 @@ def pictures(page: Page, name: str) -> Iterator[None]:
         page.screenshot(path=IMAGES / name)
 
 
-def at_rest(page: Page, live_page: MonitorProcess) -> None:
-    """Until no tile will move while it is aimed at: faults of earlier tests are over, and the order stands."""
+def order_stands(page: Page) -> None:
+    """Until no tile has moved for longer than the page takes from one question for alarms to the next, and to sort."""
+    seen: tuple[list[str], float] = ([], 0.0)
+
+    def stands() -> bool:
+        nonlocal seen
+        order = page.locator(".tile").evaluate_all("tiles => tiles.map((tile) => tile.dataset.id)")
+        if order != seen[0]:
+            seen = (order, time.monotonic())
+        return time.monotonic() - seen[1] > 2
+
+    wait_until(stands, within_s=20, what="the tiles to stay where they are")
+
+
+def no_fault_goes_on(page: Page, live_page: MonitorProcess) -> None:
+    """Until the faults of earlier tests are over, whose end would move tiles."""
     going_on = {"unacknowledged", "acknowledged"}
 
-    def no_fault_goes_on() -> bool:
+    def over() -> bool:
         alarms = page.request.get(f"{live_page.url}/api/alarms?after=").json()["alarms"]
         return not any(alarm["kind"] == "machine_fault" and alarm["state"] in going_on for alarm in alarms)
 
-    wait_until(no_fault_goes_on, within_s=60, what="the faults of earlier tests to be over")
-    # Longer than the page takes from one question for alarms to the next, and to sort by the answer.
-    page.wait_for_function(
-        """() => {
-            const order = [...document.querySelectorAll(".tile")].map((tile) => tile.dataset.id).join();
-            if (order !== window.seenOrder) [window.seenOrder, window.seenAt] = [order, performance.now()];
-            return performance.now() - window.seenAt > 2000;
-        }""",
-        timeout=20_000,
-    )
-    state(page, "5", "Healthy")
+    wait_until(over, within_s=60, what="the faults of earlier tests to be over")
 
 
 def points(live_page: MonitorProcess, fan: str) -> int:
@@ -151,6 +156,7 @@ def test_breaking_fan_5_turns_its_tile_within_five_seconds_and_mending_it_turns_
         wait_points(live_page, "5", 22)
         with pictures(page, "live-page.png"):
             expect(page.locator('[data-count="fault"]')).to_have_text("1")
+        order_stands(page)
         page.get_by_role("button", name="Mend Fan 5").click()
         state(page, "5", "Healthy")
 
@@ -191,7 +197,8 @@ def test_the_page_is_usable_on_a_phone_in_the_dark(browser: Browser, live_page: 
         sign_in(page, live_page)
         page.goto("/")
         expect(page.locator(".tile")).to_have_count(6, timeout=15_000)
-        at_rest(page, live_page)
+        no_fault_goes_on(page, live_page)
+        order_stands(page)
         page.get_by_role("button", name="Break Fan 5").tap()
         state(page, "5", "Fault", within_ms=5000)
         page.goto("/alarms")

@@ -5,7 +5,7 @@ import { byUrgency } from "./states.js";
 const SETTLE_MS = 300;
 const POINTER_REST_MS = 2500;
 const MOVE_MS = 260;
-const AIM_MS = 500;
+const AIM_MS = 300; // about what a person takes to see a change and stop a movement
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class TileOrder {
