@@ -13,7 +13,7 @@ from paho.mqtt.properties import Properties
 
 from testbed.mosquitto import Connection
 
-__all__ = ["BIND", "PROJECT", "ROOT", "Stack", "docker", "kill", "sign_in"]
+__all__ = ["BIND", "PROJECT", "ROOT", "Stack", "docker", "fanwatch", "kill", "sign_in"]
 
 ROOT = Path(__file__).parents[1]
 PROJECT = "fanwatch-test"
@@ -49,6 +49,21 @@ def docker(*arguments: str, check: bool = True, timeout_s: float = 600) -> subpr
         output = (result.stdout + result.stderr)[-6000:]
         raise AssertionError(f"docker {' '.join(arguments)[:200]} ended with {result.returncode}:\n{output}")
     return result
+
+
+def fanwatch(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Runs the host's command on the project of the tests, in a site's folder."""
+    here = {"COMPOSE_PROJECT_NAME": PROJECT, "FANWATCH_BIND": BIND, "FANWATCH_UNENCRYPTED_MQTT_BIND": BIND}
+    return subprocess.run(
+        [sys.executable, "-m", "fanwatch.cli", *arguments],
+        cwd=ROOT,
+        env=os.environ | here | {"FANWATCH_FOLDER": str(folder)},
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        timeout=900,
+        check=False,
+    )
 
 
 def kill(pid: int) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,25 +10,12 @@ from typing import Any
 import pytest
 
 from edge_manager.backup.encryption import new_key
-from testbed.containers import BIND, PROJECT, ROOT, Stack
+from testbed.containers import BIND, PROJECT, ROOT, Stack, fanwatch
 from testbed.waiting import wait_until
 
 NOT_OURS = {"clock_unsynchronised", "disk_fills", "fan_silent", "queue_grows"}
 """What the machine of the tests may be guilty of, and what tests before these on the same stack leave: fans that are
 gone, and the retained state of two thousand of them, which the broker counts with what waits."""
-
-
-def fanwatch(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "fanwatch.cli", *arguments, "--folder", str(folder)],
-        cwd=ROOT,
-        env=os.environ
-        | {"COMPOSE_PROJECT_NAME": PROJECT, "FANWATCH_BIND": BIND, "FANWATCH_UNENCRYPTED_MQTT_BIND": BIND},
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
 
 
 def told(*arguments: str) -> dict[str, Any]:

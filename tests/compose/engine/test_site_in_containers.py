@@ -1,31 +1,18 @@
 """Setting up a site on a Docker engine: TLS at the published port; who is let in, changed, taken out."""
 
 import json
-import os
 import ssl
-import subprocess
-import sys
 
 import pytest
 
-from testbed.containers import BIND, PROJECT, ROOT, Stack, kill, sign_in
+from testbed import containers
+from testbed.containers import BIND, Stack, kill, sign_in
 from testbed.readings import now_ms, reading
 from testbed.waiting import wait_until
 
 
 def fanwatch(*arguments: str) -> str:
-    """The host's command, on the project of the tests."""
-    here = {"COMPOSE_PROJECT_NAME": PROJECT, "FANWATCH_BIND": BIND, "FANWATCH_UNENCRYPTED_MQTT_BIND": BIND}
-    done = subprocess.run(
-        [sys.executable, "-m", "fanwatch.cli", *arguments],
-        cwd=ROOT,
-        env=os.environ | here,
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = containers.fanwatch(*arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
