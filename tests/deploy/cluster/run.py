@@ -49,8 +49,8 @@ def report(trial: Trial, versions: str, seconds: float, failure: str | None) -> 
 {rows}
 What this run does not show: Grafana was left out (`grafana.enabled=false`: its image can be neither pulled nor made
 where this ran); the base images are stand-ins of tests/compose/images.sh where no image registry is reached. It is
-plain Kubernetes and not K3s; nothing in it enforces a NetworkPolicy, nothing provisions volumes (four folders of the machine
-stand in for local-path), no metrics server feeds the autoscalers, so the predictor was scaled by hand.
+plain Kubernetes and not K3s; nothing in it enforces a NetworkPolicy, nothing provisions volumes (four folders of the
+machine stand in for local-path), no metrics server feeds the autoscalers, so the predictor was scaled by hand.
 """
 
 
