@@ -1,6 +1,7 @@
 """A chart under trial in a cluster: asking its pods and its database, sending readings, what was seen step by step."""
 
 import base64
+import json
 import subprocess
 import sys
 import time
@@ -163,9 +164,9 @@ class Trial:
     def _stop_readings(self, name: str) -> None:
         self.kubectl("exec", name, "--", "python", "-c", "import os; os.kill(1, 15)")
         self.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", "--timeout=120s")
-        log = self.kubectl("logs", name)
-        if "unacknowledged" in log.splitlines()[-2]:
-            raise RuntimeError(f"the simulator ended with readings that nobody acknowledged: {log[-500:]}")
+        ended = [line for line in self.kubectl("logs", name).splitlines() if "broker_disconnected" in line]
+        if not ended or json.loads(ended[-1])["unacknowledged"]:
+            raise RuntimeError(f"{name} ended with readings that nobody acknowledged: {ended[-1:]}")
 
     def _nothing_lost(self, name: str, acknowledged: float, fans: int) -> str:
         """Each reading of a pod is stored, and has a verdict: every seq up to the newest."""
