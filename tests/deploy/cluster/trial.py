@@ -67,6 +67,12 @@ class Trial:
         data = self.node.get("-n", SPACE, "secret", name)["data"]
         return base64.b64decode(data[file]).decode()
 
+    def secrets(self) -> dict[str, dict[str, str]]:
+        """The files of each Secret that setup made, encoded."""
+        objects = self.node.get("-n", SPACE, "secrets")["items"]
+        named = {str(each["metadata"]["name"]): each for each in objects}
+        return {name: each["data"] for name, each in named.items() if name.startswith("secrets-")}
+
     def query(self, statement: str) -> list[dict[str, Any]]:
         """The series of a statement of InfluxDB's administrator."""
         answer = requests.post(
