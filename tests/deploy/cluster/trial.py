@@ -32,12 +32,14 @@ class Trial:
     Attributes:
         space: The namespace of the chart.
         lines: What was done, and what was seen.
+        readings: How many were sent, and found in InfluxDB.
     """
 
     space = SPACE
 
     def __init__(self, node: OneNode) -> None:
         self.node = node
+        self.readings = 0
         self.lines: list[tuple[str, str]] = []
 
     def take(self, what: str, step: Callable[[Self], list[str]]) -> None:
@@ -195,4 +197,5 @@ class Trial:
             raise RuntimeError(f"{error}; acknowledged {acknowledged:.0f}, stored {found}") from error
         readings = self.stored("telemetry", name)
         total = sum(len(seqs) for seqs in readings.values())
+        self.readings += total
         return f"{total:,} readings sent, {total:,} in InfluxDB, {total:,} verdicts, no seq missing"
