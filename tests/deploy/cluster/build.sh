@@ -5,6 +5,7 @@ set -euo pipefail
 
 KUBERNETES_VERSION=v1.34.1
 COREDNS_VERSION=v1.12.4
+NETWORK_POLICIES_VERSION=v0.8.0
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(cd "$HERE/../../.." && pwd)
@@ -55,11 +56,12 @@ kubernetes() {
   echo "$KUBERNETES_VERSION" >"$BIN/.kubernetes"
 }
 
-program() { # program NAME PACKAGE VERSION: one that go install builds by itself
+program() { # program NAME PACKAGE VERSION: one that go install builds by itself, and calls after its folder
   [ "$(cat "$BIN/.$1" 2>/dev/null)" != "$3" ] || { say "$1 $3: ready"; return 0; }
   say "$1 $3: build"
   GOBIN=$BIN CGO_ENABLED=0 GOFLAGS=-buildvcs=false go install -trimpath -ldflags "-s -w" "$2@$3" >"$BUILD/$1.log" 2>&1 ||
     { tail -20 "$BUILD/$1.log" >&2; die "$1 did not build; the whole log is $BUILD/$1.log"; }
+  [ "${2##*/}" = "$1" ] || mv "$BIN/${2##*/}" "$BIN/$1"
   echo "$3" >"$BIN/.$1"
 }
 
@@ -67,3 +69,4 @@ command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin
 debian
 kubernetes
 program coredns github.com/coredns/coredns "$COREDNS_VERSION"
+program kube-network-policies sigs.k8s.io/kube-network-policies/cmd "$NETWORK_POLICIES_VERSION"

@@ -1,21 +1,20 @@
 """A real Kubernetes of one node out of the programs of build.sh.
 
-etcd, API server, controllers, scheduler, kubelet, kube-proxy, containerd and CoreDNS. Everything lies in one folder
-and on one bridge of this machine's own; leaving takes all of it away. Root only.
+etcd, API server, controllers, scheduler, kubelet, kube-proxy and containerd as processes; CoreDNS and an enforcer of
+NetworkPolicies as pods. Everything lies in one folder and behind one address of this machine's own; leaving takes all
+of it away. Root only.
 
-What it is not: K3s, Calico, Portworx. It enforces no NetworkPolicy, and its volumes are folders of this machine, as
-those of K3s' local-path.
+What it is not: K3s, Calico, Portworx. Its volumes are folders of this machine, as those of K3s' local-path.
 """
 
-import hashlib
-import io
+import contextlib
 import json
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import subprocess
-import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,12 +23,30 @@ from typing import Any, Self
 
 import yaml
 
+from tests.deploy.cluster.program_image import save_program_image
+
 REPOSITORY = Path(__file__).parents[3]
 CLUSTER = (REPOSITORY / ".cache" / "cluster").resolve()
 BIN = CLUSTER / "bin"
 BRIDGE, GATEWAY, PODS, SERVICES = "fanwatch0", "10.244.0.1", "10.244.0.0/24", "10.245.0.0/24"
-API = f"https://{GATEWAY}:16443"
+API = f"https://{GATEWAY}:6443"
+DNS = "10.245.0.10"
 PAUSE = "fanwatch/pause:1"
+SYSTEM = ("coredns", "kube-network-policies")
+"""Programs that run as pods (system.yaml)."""
+_NEW = ("-m", "conntrack", "--ctstate", "NEW", "-j", "NFQUEUE", "--queue-num", "98")
+_FIREWALL = (
+    # Docker, where it has run, drops what it does not know.
+    ("filter", "FORWARD", "-s", PODS, "-j", "ACCEPT"),
+    ("filter", "FORWARD", "-d", PODS, "-j", "ACCEPT"),
+    # The first packet of each connection from or to a pod goes to the enforcer of NetworkPolicies, after kube-proxy
+    # has named the pod and before anybody hides the sender; while nobody is there to judge, it is dropped. What this
+    # machine itself asks of a pod, as the kubelet's probes, does not pass here. The enforcer would write these rules
+    # by itself in nftables' own words, of which this kernel may lack "queue" (CONFIG_NFT_QUEUE).
+    ("mangle", "FORWARD", "-s", PODS, *_NEW),
+    ("mangle", "FORWARD", "!", "-s", PODS, "-d", PODS, *_NEW),
+    ("mangle", "INPUT", "-s", PODS, *_NEW),
+)
 _PAUSE_SOURCE = """package main
 
 import (
@@ -74,7 +91,7 @@ class OneNode:
 
     def __enter__(self) -> Self:
         shutil.rmtree(self.folder, ignore_errors=True)
-        for name in ("logs", "etcd", "certificates", "cni", "volumes"):
+        for name in ("logs", "etcd", "certificates", "cni", "volumes", "tmp"):
             (self.folder / name).mkdir(parents=True)
         try:
             self._start()
@@ -95,12 +112,13 @@ class OneNode:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        self._kill_shims()
         for line in Path("/proc/mounts").read_text().splitlines():
             mount = line.split()[1].replace("\\040", " ")
             if mount.startswith(str(self.folder)):
                 subprocess.run(["umount", "-l", mount], check=False, capture_output=True)
         self._firewall("-D", check=False)
-        subprocess.run([BIN / "kube-proxy", "--cleanup"], check=False, capture_output=True, timeout=60)
+        self._remove_kubernetes_rules()
         subprocess.run(["ip", "link", "del", BRIDGE], check=False, capture_output=True)
 
     # -- using it ----------------------------------------------------------------------------------------
@@ -142,12 +160,70 @@ class OneNode:
         self._network()
         self._certificates()
         self._containerd()
+        for name, program in (("pause", self._pause()), *((name, BIN / name) for name in SYSTEM)):
+            file = CLUSTER / f"{name}.tar"
+            save_program_image(program, f"fanwatch/{name}:1", file)
+            self.load(file)
         self._etcd_and_api_server()
         self._rest()
+        self.kubectl("apply", "-f", str(Path(__file__).with_name("system.yaml")))
+        self._wait_for_system()
+
+    def kill_and_start_again(self) -> int:
+        """Everything of the node at once with SIGKILL, Kubernetes and containers alike, then Kubernetes again.
+
+        The machine itself goes on, so what a program has written and not synced is still there, unlike after a power
+        cut.
+
+        Returns:
+            How many containers were killed, pause containers among them.
+        """
+        # Who would start containers anew goes first.
+        for _, process in reversed(self._processes):
+            if process is not self._named("containerd"):
+                process.kill()
+                process.wait()
+        running = subprocess.run(
+            [*self._ctr(), "tasks", "ls"], check=True, capture_output=True, text=True
+        ).stdout.splitlines()[1:]
+        containers = [int(line.split()[1]) for line in running if line.split()[2] == "RUNNING"]
+        self._named("containerd").kill()
+        self._named("containerd").wait()
+        self._kill_shims()
+        for pid in containers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._processes.clear()
+        self._containerd()
+        self._etcd_and_api_server()
+        self._rest()
+        self._wait_for_system()
+        return len(containers)
+
+    def _named(self, name: str) -> subprocess.Popen[bytes]:
+        return dict(self._processes)[name]
+
+    def _kill_shims(self) -> None:
+        """Who holds containers for containerd, and does not end with it."""
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (process / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if b"containerd-shim" in command and str(self.folder).encode() in command:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(process.name), signal.SIGKILL)
+
+    def _wait_for_system(self) -> None:
+        for workload in ("deployment/coredns", "daemonset/kube-network-policies"):
+            self.kubectl("-n", "kube-system", "rollout", "status", workload, "--timeout=180s")
 
     def _run(self, name: str, *command: str | Path, cwd: Path | None = None) -> None:
-        log = (self.folder / "logs" / f"{name}.log").open("wb")
-        environment = os.environ | {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
+        log = (self.folder / "logs" / f"{name}.log").open("ab")
+        environment = os.environ | {
+            "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin",
+            "TMPDIR": str(self.folder / "tmp"),
+        }
         process = subprocess.Popen(
             [str(part) for part in command],
             stdout=log,
@@ -166,34 +242,43 @@ class OneNode:
         Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
         self._firewall("-D", check=False)
         self._firewall("-I", check=True)
-        plugins = [
-            {
-                "type": "bridge",
-                "bridge": BRIDGE,
-                "isGateway": True,
-                "ipMasq": True,
-                "hairpinMode": True,
-                "ipam": {
-                    "type": "host-local",
-                    "dataDir": str(self.folder / "addresses"),
-                    "ranges": [[{"subnet": PODS, "gateway": GATEWAY}]],
-                    "routes": [{"dst": "0.0.0.0/0"}],
-                },
+        # Each pod on a cable of its own, so that whatever pods say to each other passes this machine's firewall.
+        cable = {
+            "type": "ptp",
+            "ipMasq": False,
+            "ipam": {
+                "type": "host-local",
+                "dataDir": str(self.folder / "addresses"),
+                "ranges": [[{"subnet": PODS, "gateway": GATEWAY}]],
+                "routes": [{"dst": "0.0.0.0/0"}],
             },
-            {"type": "loopback"},
-        ]
-        network = {"cniVersion": "0.4.0", "name": "pods", "plugins": plugins[:1]}
+        }
+        network = {"cniVersion": "0.4.0", "name": "pods", "plugins": [cable]}
         (self.folder / "cni" / "10-pods.conflist").write_text(json.dumps(network))
 
     @staticmethod
     def _firewall(action: str, *, check: bool) -> None:
-        # Docker, where it has run, drops what it does not know.
-        for direction in ("-i", "-o"):
+        for table, chain, *rule in _FIREWALL:
             subprocess.run(
-                ["iptables", "-w", action, "FORWARD", direction, BRIDGE, "-j", "ACCEPT"],
-                check=check,
-                capture_output=True,
+                ["iptables", "-w", "-t", table, action, chain, *rule], check=check, capture_output=True
             )
+
+    @staticmethod
+    def _remove_kubernetes_rules() -> None:
+        """Those of kube-proxy and of the kubelet, which clean up neither at their end."""
+        for table in ("filter", "nat", "mangle"):
+            command = ["iptables", "-w", "-t", table]
+            rules = subprocess.run(
+                [*command, "-S"], check=True, capture_output=True, text=True
+            ).stdout.splitlines()
+            for rule in rules:
+                if " -j KUBE-" in rule and not rule.startswith("-A KUBE-"):
+                    words = shlex.split(rule)
+                    subprocess.run([*command, "-D", *words[1:]], check=False, capture_output=True)
+            ours = [rule.split()[1] for rule in rules if rule.startswith("-N KUBE-")]
+            for action in ("-F", "-X"):
+                for chain in ours:
+                    subprocess.run([*command, action, chain], check=False, capture_output=True)
 
     def _certificates(self) -> None:
         folder = self.folder / "certificates"
@@ -252,42 +337,22 @@ class OneNode:
             ),
             60,
         )
-        self.load(self._pause_image())
 
-    def _pause_image(self) -> Path:
-        """What holds a pod's network namespace: a program that waits, as an image of `docker save`'s form."""
-        image = CLUSTER / "pause.tar"
-        if image.exists():
-            return image
+    @staticmethod
+    def _pause() -> Path:
+        """What holds a pod's network namespace: a program that waits."""
         source = CLUSTER / "build" / "pause"
         source.mkdir(parents=True, exist_ok=True)
-        (source / "main.go").write_text(_PAUSE_SOURCE)
-        (source / "go.mod").write_text("module pause\n\ngo 1.24\n")
-        subprocess.run(
-            ["go", "build", "-o", "pause", "."], cwd=source, check=True, env=os.environ | {"CGO_ENABLED": "0"}
-        )
-        layer = io.BytesIO()
-        with tarfile.open(fileobj=layer, mode="w") as tar:
-            tar.add(source / "pause", "pause")
-        digest = hashlib.sha256(layer.getvalue()).hexdigest()
-        config = {
-            "architecture": "amd64",
-            "os": "linux",
-            "config": {"Entrypoint": ["/pause"]},
-            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
-            "history": [{"created_by": "fanwatch"}],
-        }
-        manifest = [{"Config": "config.json", "RepoTags": [PAUSE], "Layers": ["layer.tar"]}]
-        with tarfile.open(image, "w") as tar:
-            for name, content in (
-                ("layer.tar", layer.getvalue()),
-                ("config.json", json.dumps(config).encode()),
-                ("manifest.json", json.dumps(manifest).encode()),
-            ):
-                member = tarfile.TarInfo(name)
-                member.size = len(content)
-                tar.addfile(member, io.BytesIO(content))
-        return image
+        if not (source / "pause").exists():
+            (source / "main.go").write_text(_PAUSE_SOURCE)
+            (source / "go.mod").write_text("module pause\n\ngo 1.24\n")
+            subprocess.run(
+                ["go", "build", "-o", "pause", "."],
+                cwd=source,
+                check=True,
+                env=os.environ | {"CGO_ENABLED": "0"},
+            )
+        return source / "pause"
 
     def _etcd_and_api_server(self) -> None:
         self._run(
@@ -299,7 +364,7 @@ class OneNode:
         folder = self.folder / "certificates"
         self._run(
             "kube-apiserver", BIN / "kube-apiserver", "--etcd-servers=http://127.0.0.1:12379",
-            f"--bind-address={GATEWAY}", f"--advertise-address={GATEWAY}", "--secure-port=16443",
+            f"--bind-address={GATEWAY}", f"--advertise-address={GATEWAY}", "--secure-port=6443",
             f"--tls-cert-file={folder}/api.crt", f"--tls-private-key-file={folder}/api.key",
             f"--client-ca-file={folder}/ca.crt", f"--token-auth-file={folder}/tokens.csv",
             "--authorization-mode=RBAC", f"--service-cluster-ip-range={SERVICES}",
@@ -329,7 +394,7 @@ class OneNode:
             "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
             "authorization": {"mode": "AlwaysAllow"},
             "cgroupDriver": "cgroupfs",
-            "clusterDNS": [GATEWAY],
+            "clusterDNS": [DNS],
             "clusterDomain": "cluster.local",
             "containerRuntimeEndpoint": f"unix://{self.folder}/containerd.sock",
             "resolvConf": str(self.folder / "resolv.conf"),
@@ -364,18 +429,10 @@ class OneNode:
             "conntrack": {"maxPerCore": 0},
             "healthzBindAddress": "127.0.0.1:11256",
             "metricsBindAddress": "127.0.0.1:11249",
-            # Pods of one bridge would answer each other past the address that was asked.
-            "iptables": {"masqueradeAll": True},
         }
         file = self.folder / "kube-proxy.yaml"
         file.write_text(yaml.safe_dump(proxy))
         self._run("kube-proxy", BIN / "kube-proxy", f"--config={file}")
-        corefile = self.folder / "Corefile"
-        corefile.write_text(
-            f".:53 {{\n bind {GATEWAY}\n errors\n"
-            f" kubernetes cluster.local {{\n  kubeconfig {self.kubeconfig} one\n  ttl 1\n }}\n}}\n"
-        )
-        self._run("coredns", BIN / "coredns", "-conf", corefile)
 
         def ready() -> bool:
             nodes = self.get("nodes")["items"]

@@ -14,4 +14,7 @@ if [ "${FANWATCH_CLUSTER_IMAGES:-}" != kept ]; then
   "$HERE/images.sh"
   "$HERE/model_image.sh"
 fi
+# One cluster at a time: its address and its ports are the same each time.
+exec 8>.cache/cluster/run.lock
+flock 8
 PATH=$PATH:/usr/sbin:/usr/local/go/bin exec .venv/bin/python -m tests.deploy.cluster.run "$@"

@@ -1,4 +1,4 @@
-"""What is done with the chart, in order: install, send, delete, scale, upgrade, uninstall, install again."""
+"""What is done with the chart, in order: install, send, delete, kill, upgrade, roll back, uninstall, install again."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,11 +18,15 @@ KILLED = ("mosquitto", "predictor")
 KINDS = (*KILLED, "inference", "telegraf", "influxdb", "monitor", "drift", "history")
 VALUES = (
     "--set=grafana.enabled=false",
-    "--set=simulator.enabled=false",
+    "--set=simulator.fans=1",
     f"--set=networkPolicy.kubernetes={GATEWAY}/32",
 )
-PODS = ("first", "second", "third")
+SENDERS = ("first", "second", "node", "third", "fourth")
 """Each sends the readings of one step."""
+ASKING = ("predictor", "inference", "monitor", "drift", "history")
+"""Kinds of pods with Python in them, to try the ways between pods from."""
+MACHINES = "mosquitto 8883"
+KUBERNETES = ("kubernetes", "10.245.0.1", 443)
 THIRD = '"deviceID" =~ /^third-/'
 
 Step = Callable[[Trial], list[str]]
@@ -85,6 +89,54 @@ def delete_pods(trial: Trial) -> list[str]:
     return [*seen, trial.end_readings("first", fans=10)]
 
 
+def keep_to_policies(trial: Trial) -> list[str]:
+    """Each way between two pods is open or closed as the chart names it, and every way of a stranger closed."""
+    named = trial.paths()
+    ports = {(server, port) for _, server, port in named} | {("mosquitto", 8883)}
+    servers = [(f"{name} {port}", trial.address(name), port) for name, port in sorted(ports)]
+    tried, wrong = 0, []
+    for client in ASKING:
+        expected = {f"{server} {port}" for who, server, port in named if who == client}
+        # What a pod says to itself passes no network.
+        asked = [each for each in servers if each[0].split()[0] != client] + [KUBERNETES]
+        tried += len(asked)
+        reached = trial.reached(trial.pods(client)[0]["metadata"]["name"], asked)
+        wrong += [f"{client} to {server}" for server in reached ^ expected]
+    opened = sum(client in ASKING for client, _, _ in named)
+    seen = [f"{tried} ways between pods tried, the {opened} that the chart names open, the others closed"]
+    for space, labels in ((trial.space, {}), ("default", trial.pods("predictor")[0]["metadata"]["labels"])):
+        trial.start_stranger(space, labels)
+        reached = trial.reached("stranger", [*servers, KUBERNETES], space)
+        # Of another namespace the chart decides nothing but what it lets in: machines, by their addresses, to the
+        # encrypted port, and all pods of a cluster have such addresses.
+        expected = set() if space == trial.space else {MACHINES, KUBERNETES[0]}
+        wrong += [f"a stranger in {space} to {server}" for server in reached ^ expected]
+        allowed = f"{MACHINES} alone" if MACHINES in expected else "none"
+        seen.append(f"a stranger in the namespace {space} reaches {allowed} of {len(servers)}")
+    if wrong:
+        raise RuntimeError(f"not as the chart names it: {', '.join(sorted(wrong))}")
+    return seen
+
+
+def kill_the_node(trial: Trial) -> list[str]:
+    """Kubernetes, containerd and every container, while readings come from outside."""
+    before = trial.restarts()
+    stay = [pod for kind in (*KINDS, "simulator") for pod in trial.pods(kind)]
+    with trial.readings_from_outside("node", fans=10, rate=5):
+        wait("readings", lambda: trial.acknowledged(GATEWAY) >= READINGS / 4, 60)
+        killed = trial.node.kill_and_start_again()
+        seen = [f"{killed} containers killed with kubelet, containerd, etcd and the API server"]
+        wait(
+            "each pod started again",
+            lambda: trial.restarts() >= before + len(stay) and trial.are_ready(),
+            300,
+        )
+        now = trial.acknowledged(GATEWAY)
+        wait("more readings", lambda: trial.acknowledged(GATEWAY) >= now + READINGS / 4, 120)
+        acknowledged = trial.acknowledged(GATEWAY)
+    return [*seen, f"all {len(stay)} pods came back", trial.nothing_lost("node", acknowledged, 10)]
+
+
 def scale(trial: Trial) -> list[str]:
     """By hand: no metrics server feeds the autoscaler here."""
     trial.kubectl("scale", "statefulset", "predictor", "--replicas=2")
@@ -135,11 +187,23 @@ def upgrade(trial: Trial) -> list[str]:
     return [whole, f"verdicts of {' and '.join(sorted(models))}", "still two predictors"]
 
 
+def roll_back(trial: Trial) -> list[str]:
+    """To what was installed first, while readings flow."""
+    trial.start_readings("fourth", fans=10, rate=5)
+    trial.helm("rollback", "fanwatch", "1", "--wait", "--wait-for-jobs", "--timeout=10m")
+    wait("readings after it", lambda: trial.sent("fourth") >= READINGS / 2, 120)
+    whole = trial.end_readings("fourth", fans=10)
+    models = trial.values('SELECT "model" FROM "raw"."anomaly" WHERE "deviceID" =~ /^fourth-/')
+    if len(trial.pods("predictor")) != 2:
+        raise RuntimeError("the rollback took a predictor away")
+    return [whole, f"verdicts of {' and '.join(sorted(models))}", "still two predictors"]
+
+
 def uninstall(trial: Trial) -> list[str]:
     """What is stored and who may sign in stays."""
     secrets = trial.secrets()
     trial.helm("uninstall", "fanwatch", "--wait", "--timeout=5m")
-    wait("no pod of the chart", lambda: trial.names("pods") <= set(PODS), 120)
+    wait("no pod of the chart", lambda: trial.names("pods") <= {*SENDERS, "stranger"}, 120)
     claims = trial.names("pvc")
     if claims != {"data-influxdb-0", "data-mosquitto-0", "data-monitor-0", "models"}:
         raise RuntimeError(f"four volumes were to stay: {sorted(claims)}")
@@ -151,7 +215,7 @@ def uninstall(trial: Trial) -> list[str]:
 def install_again(trial: Trial) -> list[str]:
     """On what stayed."""
     trial.helm("install", "fanwatch", str(CHART), *VALUES, "--wait", "--wait-for-jobs", "--timeout=10m")
-    count = sum(len(seqs) for name in PODS for seqs in trial.stored("telemetry", name).values())
+    count = sum(len(seqs) for name in SENDERS for seqs in trial.stored("telemetry", name).values())
     if count != trial.readings:
         raise RuntimeError(f"{count:,} readings are there, and {trial.readings:,} were stored")
     return [f"the history is there: {count:,} readings"]
@@ -162,8 +226,11 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("helm install --wait, Pod Security restricted enforced", install),
     ("a root container in the namespace", refuse_root),
     (f"{READINGS:,} readings, and a pod of each kind deleted meanwhile", delete_pods),
+    ("the ways between pods, NetworkPolicies enforced", keep_to_policies),
     ("the predictor from one to two", scale),
+    ("the node killed (SIGKILL) and started again, while readings flow", kill_the_node),
     ("helm upgrade to a new model, while readings flow", upgrade),
+    ("helm rollback to the first revision, while readings flow", roll_back),
     ("helm uninstall", uninstall),
     ("helm install again", install_again),
 )

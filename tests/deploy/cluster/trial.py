@@ -2,17 +2,19 @@
 
 import base64
 import json
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import requests
 import yaml
 
-from tests.deploy.cluster.node import OneNode, wait
+from tests.deploy.cluster.node import GATEWAY, OneNode, wait
 
 REPOSITORY = Path(__file__).parents[3]
 CHART = REPOSITORY / "deploy" / "helm" / "fanwatch"
@@ -113,6 +115,55 @@ class Trial:
             for pod in self.pods(name)
         )
 
+    def are_ready(self) -> bool:
+        """Whether each pod of the chart that stays does its work."""
+        return all(
+            each["status"] == "True"
+            for pod in self.node.get("-n", SPACE, "pods", "-l", "helm.sh/chart")["items"]
+            for each in pod["status"].get("conditions", [])
+            if each["type"] == "Ready" and pod["spec"]["restartPolicy"] == "Always"
+        )
+
+    def restarts(self) -> int:
+        """How often a container of the chart was started again, in all."""
+        return sum(
+            each["restartCount"]
+            for pod in self.node.get("-n", SPACE, "pods", "-l", "helm.sh/chart")["items"]
+            for each in pod["status"].get("containerStatuses", [])
+        )
+
+    def paths(self) -> set[tuple[str, str, int]]:
+        """Client, server and port of each way between two kinds of pods that a policy of the chart names."""
+        found = set()
+        for policy in self.node.get("-n", SPACE, "networkpolicies")["items"]:
+            client, _, rest = str(policy["metadata"]["name"]).partition("-to-")
+            server, _, way = rest.rpartition("-")
+            if way == "in" and client not in {"machines", "people"}:
+                (rule,) = policy["spec"]["ingress"]
+                found |= {(client, server, int(port["port"])) for port in rule["ports"]}
+        return found
+
+    def reached(self, pod: str, servers: Sequence[tuple[str, str, int]], space: str = SPACE) -> set[str]:
+        """Which servers (name, address, port) accept a connection from a pod, each tried for five seconds."""
+        program = (
+            "import json, socket, sys\n"
+            "from concurrent.futures import ThreadPoolExecutor\n"
+            "def reached(server):\n"
+            "    try:\n"
+            "        socket.create_connection(server[1:], 5).close()\n"
+            "    except TimeoutError:\n"
+            "        return False\n"
+            "    return True\n"
+            "servers = json.loads(sys.argv[1])\n"
+            "with ThreadPoolExecutor(len(servers)) as pool:\n"
+            "    each = zip(servers, pool.map(reached, servers))\n"
+            "    print(json.dumps([server[0] for server, yes in each if yes]))\n"
+        )
+        answer = self.node.kubectl(
+            "-n", space, "exec", pod, "--", "python", "-c", program, json.dumps(servers)
+        )
+        return set(json.loads(answer))
+
     def metric(self, address: str, port: int, name: str) -> float:
         text = requests.get(f"http://{address}:{port}/metrics", timeout=5).text
         return sum(
@@ -136,6 +187,26 @@ class Trial:
 
     def start_readings(self, name: str, fans: int, rate: float) -> None:
         """A pod of the simulator's image: as the chart's simulator, but it ends when it is told and leaves its log."""
+        template = self._simulator()
+        template["spec"]["restartPolicy"] = "Never"
+        (container,) = template["spec"]["containers"]
+        container["args"] = ["simulate", "--fans", str(fans), "--rate", str(rate), "--prefix", f"{name}-"]
+        container["env"].append({"name": "FANWATCH_CLIENT_ID", "value": name})
+        del container["livenessProbe"]
+        self._start_pod(name, SPACE, template["metadata"]["labels"], template["spec"])
+
+    def start_stranger(self, space: str, labels: dict[str, str]) -> None:
+        """A pod named stranger, under labels that it has no right to, which waits to be used."""
+        spec = self._simulator()["spec"]
+        (container,) = spec["containers"]
+        container["command"] = ["python", "-c", "import signal; signal.pause()"]
+        for name in ("args", "env", "livenessProbe", "readinessProbe", "volumeMounts"):
+            del container[name]
+        del spec["volumes"]
+        self._start_pod("stranger", space, labels, spec | {"terminationGracePeriodSeconds": 0})
+
+    def _simulator(self) -> dict[str, Any]:
+        """The chart's template of a simulator's pod."""
         objects = subprocess.run(
             [HELM, "template", "fanwatch", CHART, "-n", SPACE, "--show-only", "templates/simulator.yaml"],
             capture_output=True,
@@ -143,40 +214,72 @@ class Trial:
             check=True,
         ).stdout
         (deployment,) = [each for each in yaml.safe_load_all(objects) if each]
-        template = deployment["spec"]["template"]
-        template["spec"]["restartPolicy"] = "Never"
-        (container,) = template["spec"]["containers"]
-        container["args"] = ["simulate", "--fans", str(fans), "--rate", str(rate), "--prefix", f"{name}-"]
-        container["env"].append({"name": "FANWATCH_CLIENT_ID", "value": name})
-        del container["livenessProbe"]
-        pod = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": name, "labels": template["metadata"]["labels"]},
-            "spec": template["spec"],
-        }
-        self.kubectl("apply", "-f", "-", given=yaml.safe_dump(pod))
-        self.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=180s")
+        template: dict[str, Any] = deployment["spec"]["template"]
+        return template
+
+    def _start_pod(self, name: str, space: str, labels: dict[str, str], spec: dict[str, Any]) -> None:
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec}
+        self.node.kubectl("-n", space, "apply", "-f", "-", given=yaml.safe_dump(pod))
+        self.node.kubectl("-n", space, "wait", "--for=condition=Ready", f"pod/{name}", "--timeout=180s")
 
     def sent(self, name: str) -> float:
         """How many readings of a pod the broker has acknowledged."""
         address = self.node.get("-n", SPACE, "pod", name)["status"]["podIP"]
+        return self.acknowledged(address)
+
+    def acknowledged(self, address: str) -> float:
+        """The same, of the simulator at an address."""
         return self.metric(address, 9102, "fanwatch_simulator_readings_acknowledged_total")
+
+    @contextmanager
+    def readings_from_outside(self, name: str, fans: int, rate: float) -> Iterator[None]:
+        """A simulator on this machine and not in a pod: it outlives the node. It asks for the broker's Service."""
+        secret = self.node.folder / "outside" / "fanwatch_mqtt_password"
+        secret.parent.mkdir()
+        secret.write_text(self.secret("secrets-simulator", secret.name))
+        service = self.node.get("-n", SPACE, "service", "mosquitto")["spec"]["clusterIP"]
+        settings = {
+            "FANWATCH_MQTT_HOST": str(service),
+            "FANWATCH_MQTT_USERNAME": "simulator",
+            "FANWATCH_CLIENT_ID": name,
+            "FANWATCH_SECRETS_DIR": str(secret.parent),
+            "FANWATCH_LISTEN_HOST": GATEWAY,
+        }
+        command = [sys.executable, "-m", "simulator", "simulate", f"--fans={fans}", f"--rate={rate}"]
+        log = self.node.folder / "logs" / f"{name}.log"
+        with log.open("wb") as written:
+            process = subprocess.Popen(
+                [*command, f"--prefix={name}-"],
+                cwd=REPOSITORY,
+                env=os.environ | settings,
+                stdout=written,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                yield
+            finally:
+                process.terminate()
+                process.wait(timeout=120)
+        self._check_ended(name, log.read_text())
 
     def end_readings(self, name: str, fans: int) -> str:
         """Stops a pod's readings, and says that each is stored with its verdict."""
         acknowledged = self.sent(name)
         self._stop_readings(name)
-        return self._nothing_lost(name, acknowledged, fans)
+        return self.nothing_lost(name, acknowledged, fans)
 
     def _stop_readings(self, name: str) -> None:
         self.kubectl("exec", name, "--", "python", "-c", "import os; os.kill(1, 15)")
         self.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", "--timeout=120s")
-        ended = [line for line in self.kubectl("logs", name).splitlines() if "broker_disconnected" in line]
+        self._check_ended(name, self.kubectl("logs", name))
+
+    @staticmethod
+    def _check_ended(name: str, log: str) -> None:
+        ended = [line for line in log.splitlines() if "broker_disconnected" in line]
         if not ended or json.loads(ended[-1])["unacknowledged"]:
             raise RuntimeError(f"{name} ended with readings that nobody acknowledged: {ended[-1:]}")
 
-    def _nothing_lost(self, name: str, acknowledged: float, fans: int) -> str:
+    def nothing_lost(self, name: str, acknowledged: float, fans: int) -> str:
         """Each reading of a pod is stored, and has a verdict: every seq up to the newest."""
 
         def whole() -> bool:
