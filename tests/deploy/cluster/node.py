@@ -45,7 +45,7 @@ _FIREWALL = (
     # by itself in nftables' own words, of which this kernel may lack "queue" (CONFIG_NFT_QUEUE).
     ("mangle", "FORWARD", "-s", PODS, *_NEW),
     ("mangle", "FORWARD", "!", "-s", PODS, "-d", PODS, *_NEW),
-    ("mangle", "INPUT", "-s", PODS, *_NEW),
+    ("mangle", "INPUT", "!", "-i", "lo", "-s", PODS, *_NEW),
 )
 _PAUSE_SOURCE = """package main
 
