@@ -77,7 +77,7 @@ test-training-image: .venv/.synced ## the pipeline in its own image, on a Docker
 	@TESTS=tests/compose/training_image tests/compose/run.sh
 
 .PHONY: test-cluster
-test-cluster: .venv/.synced servers ## the Helm chart on a real one-node Kubernetes, by hand (never run to its end yet: docs/k3s.md)
+test-cluster: .venv/.synced servers ## the Helm chart on a real one-node Kubernetes, root and Docker, a quarter of an hour
 	$(call say,the Helm chart on a one-node Kubernetes)
 	@tests/deploy/cluster/run.sh
 

@@ -5,7 +5,6 @@ set -euo pipefail
 
 KUBERNETES_VERSION=v1.34.1
 COREDNS_VERSION=v1.12.4
-METRICS_SERVER_VERSION=v0.8.0
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(cd "$HERE/../../.." && pwd)
@@ -68,4 +67,3 @@ command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin
 debian
 kubernetes
 program coredns github.com/coredns/coredns "$COREDNS_VERSION"
-program metrics-server sigs.k8s.io/metrics-server/cmd/metrics-server "$METRICS_SERVER_VERSION"

@@ -1,12 +1,13 @@
-"""A real Kubernetes of one node out of the programs of build.sh: etcd, API server, controllers, scheduler, kubelet, kube-proxy, containerd.
+"""A real Kubernetes of one node out of the programs of build.sh.
 
-Everything lies in one folder and on one bridge of this machine's own; stop() takes all of it away. Root only.
+etcd, API server, controllers, scheduler, kubelet, kube-proxy, containerd and CoreDNS. Everything lies in one folder
+and on one bridge of this machine's own; leaving takes all of it away. Root only.
 
-What it is not: K3s, Calico, Portworx. It enforces no NetworkPolicy, and its volumes are folders of this machine, as K3s' local-path.
+What it is not: K3s, Calico, Portworx. It enforces no NetworkPolicy, and its volumes are folders of this machine, as
+those of K3s' local-path.
 """
 
-# ruff: noqa: E501, PLC0415, ISC004 - a program of its own
-
+import hashlib
 import io
 import json
 import os
@@ -197,10 +198,16 @@ class OneNode:
     def _certificates(self) -> None:
         folder = self.folder / "certificates"
         for command in (
-            "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout ca.key -out ca.crt -subj /CN=one-node"
-            " -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,digitalSignature",
+            (
+                "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout ca.key -out ca.crt -subj /CN=one-node"
+                " -addext basicConstraints=critical,CA:TRUE"
+                " -addext keyUsage=critical,keyCertSign,digitalSignature"
+            ),
             "openssl req -newkey rsa:2048 -nodes -keyout api.key -out api.csr -subj /CN=kubernetes",
-            "openssl x509 -req -in api.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out api.crt -extfile names",
+            (
+                "openssl x509 -req -in api.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out api.crt"
+                " -extfile names"
+            ),
             "openssl genrsa -out accounts.key 2048",
         ):
             (folder / "names").write_text(
@@ -227,17 +234,11 @@ class OneNode:
         return ["ctr", "-a", str(self.folder / "containerd.sock"), "-n", "k8s.io"]
 
     def _containerd(self) -> None:
-        cri = {
-            "sandbox_image": PAUSE,
-            # A machine that is a container or a small VM itself does not let anybody lower it.
-            "restrict_oom_score_adj": True,
-            "cni": {"bin_dir": "/usr/lib/cni", "conf_dir": str(self.folder / "cni")},
-            "containerd": {"default_runtime_name": "runc", "snapshotter": "overlayfs"},
-        }
         lines = ["version = 2", f'root = "{CLUSTER}/containerd"', f'state = "{self.folder}/containerd"']
         lines += ["[grpc]", f'address = "{self.folder}/containerd.sock"']
         table = 'plugins."io.containerd.grpc.v1.cri"'
-        lines += [f"[{table}]", f'sandbox_image = "{cri["sandbox_image"]}"', "restrict_oom_score_adj = true"]
+        # A machine that is a container or a small VM itself does not let anybody lower the score.
+        lines += [f"[{table}]", f'sandbox_image = "{PAUSE}"', "restrict_oom_score_adj = true"]
         lines += [f"[{table}.cni]", 'bin_dir = "/usr/lib/cni"', f'conf_dir = "{self.folder}/cni"']
         lines += [f"[{table}.containerd]", 'default_runtime_name = "runc"', 'snapshotter = "overlayfs"']
         lines += [f"[{table}.containerd.runtimes.runc]", 'runtime_type = "io.containerd.runc.v2"']
@@ -268,8 +269,6 @@ class OneNode:
         layer = io.BytesIO()
         with tarfile.open(fileobj=layer, mode="w") as tar:
             tar.add(source / "pause", "pause")
-        import hashlib
-
         digest = hashlib.sha256(layer.getvalue()).hexdigest()
         config = {
             "architecture": "amd64",
@@ -373,7 +372,8 @@ class OneNode:
         self._run("kube-proxy", BIN / "kube-proxy", f"--config={file}")
         corefile = self.folder / "Corefile"
         corefile.write_text(
-            f".:53 {{\n bind {GATEWAY}\n errors\n kubernetes cluster.local {{\n  kubeconfig {self.kubeconfig} one\n  ttl 1\n }}\n}}\n"
+            f".:53 {{\n bind {GATEWAY}\n errors\n"
+            f" kubernetes cluster.local {{\n  kubeconfig {self.kubeconfig} one\n  ttl 1\n }}\n}}\n"
         )
         self._run("coredns", BIN / "coredns", "-conf", corefile)
 

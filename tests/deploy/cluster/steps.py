@@ -1,0 +1,204 @@
+"""What is done with the chart, in order: install, send, delete, scale, upgrade, uninstall, install again."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.deploy.cluster.node import CLUSTER, GATEWAY, wait
+from tests.deploy.cluster.trial import CHART, REPOSITORY, Trial
+
+__all__ = ["STEPS", "Step"]
+
+READINGS = 1000
+KILLED = ("mosquitto", "predictor")
+"""Ended without a word, as by a machine that goes; the others are asked to end."""
+KINDS = (*KILLED, "inference", "telegraf", "influxdb", "monitor", "drift", "history")
+VALUES = (
+    "--set=grafana.enabled=false",
+    "--set=simulator.enabled=false",
+    f"--set=networkPolicy.kubernetes={GATEWAY}/32",
+)
+PODS = ("first", "second", "third")
+"""Each sends the readings of one step."""
+THIRD = '"deviceID" =~ /^third-/'
+
+Step = Callable[[Trial], list[str]]
+"""Does something, and tells what was seen.
+
+Raises:
+    RuntimeError, TimeoutError: It was not as it must be.
+"""
+
+
+def load_images(trial: Trial) -> list[str]:
+    """What the chart names, and the new model."""
+    trial.node.load(CLUSTER / "images.tar")
+    trial.node.load(CLUSTER / "model.tar")
+    return [(CLUSTER / "images").read_text().replace("\n", " ").strip()]
+
+
+def install(trial: Trial) -> list[str]:
+    """Into an empty namespace that enforces Pod Security "restricted"."""
+    node = trial.node
+    node.kubectl("apply", "-f", str(REPOSITORY / "deploy" / "helm" / "namespace.yaml"))
+    node.kubectl("apply", "-f", "-", given=volumes(node.folder / "volumes"))
+    trial.helm("install", "fanwatch", str(CHART), *VALUES, "--wait", "--wait-for-jobs", "--timeout=15m")
+    pods = node.get("-n", trial.space, "pods")["items"]
+    running = sum(pod["status"]["phase"] == "Running" for pod in pods)
+    restarts = sum(
+        each["restartCount"] for pod in pods for each in pod["status"].get("containerStatuses", [])
+    )
+    return [f"{running} pods run, setup is done", f"{restarts} restarts on the way"]
+
+
+def refuse_root(trial: Trial) -> list[str]:
+    """The chart's pods pass what this one does not."""
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "root"},
+        "spec": {"containers": [{"name": "root", "image": "influxdb:1.13.1"}]},
+    }
+    try:
+        trial.kubectl("apply", "-f", "-", given=yaml.safe_dump(pod))
+    except RuntimeError as error:
+        if "violates PodSecurity" in str(error):
+            return ["refused by Pod Security"]
+        raise
+    raise RuntimeError("Kubernetes took a root container")
+
+
+def delete_pods(trial: Trial) -> list[str]:
+    """One of each kind, each when the one before is back."""
+    seen = []
+    trial.start_readings("first", fans=10, rate=1)
+    for kind in KINDS:
+        before = trial.pods(kind)[0]["metadata"]
+        how = ("--grace-period=0", "--force") if kind in KILLED else ("--wait=true",)
+        trial.kubectl("delete", "pod", before["name"], *how)
+        wait(f"another {kind}", partial(trial.is_replaced, kind, before["uid"]), 240)
+        seen.append(f"{kind} back")
+    wait(f"{READINGS} acknowledged readings", lambda: trial.sent("first") >= READINGS, 300)
+    return [*seen, trial.end_readings("first", fans=10)]
+
+
+def scale(trial: Trial) -> list[str]:
+    """By hand: no metrics server feeds the autoscaler here."""
+    trial.kubectl("scale", "statefulset", "predictor", "--replicas=2")
+    trial.kubectl("rollout", "status", "statefulset/predictor", "--timeout=180s")
+    trial.start_readings("second", fans=10, rate=5)
+    wait(f"{READINGS} acknowledged readings", lambda: trial.sent("second") >= READINGS, 300)
+    whole = trial.end_readings("second", fans=10)
+    shares = {
+        pod["metadata"]["name"]: trial.metric(
+            pod["status"]["podIP"], 9101, "fanwatch_predictor_verdicts_published_total"
+        )
+        for pod in trial.pods("predictor")
+    }
+    if len(shares) != 2 or not all(shares.values()):
+        raise RuntimeError(f"two predictors were to share the work: {shares}")
+    return [
+        whole,
+        "verdicts of each: " + ", ".join(f"{name} {count:.0f}" for name, count in sorted(shares.items())),
+    ]
+
+
+def upgrade(trial: Trial) -> list[str]:
+    """The same network as version 2, signed with another key, while readings flow."""
+    key = (CLUSTER / "keys" / "model-signing.pub").read_text()
+    model = {"image": "fanwatch/model-fan:2", "version": "2", "publicKeys": {"site.pub": key}}
+    more = trial.node.folder / "model.yaml"
+    more.write_text(yaml.safe_dump({"model": model}))
+    trial.start_readings("third", fans=10, rate=1)
+    trial.helm(
+        "upgrade",
+        "fanwatch",
+        str(CHART),
+        *VALUES,
+        "-f",
+        str(more),
+        "--wait",
+        "--wait-for-jobs",
+        "--timeout=10m",
+    )
+    newest = (
+        f'SELECT last("model") FROM "raw"."anomaly" WHERE {THIRD} AND time > now() - 5s GROUP BY "deviceID"'
+    )
+    wait("verdicts of fan:2", lambda: trial.values(newest) == {"fan:2"}, 120)
+    whole = trial.end_readings("third", fans=10)
+    models = trial.values(f'SELECT "model" FROM "raw"."anomaly" WHERE {THIRD} GROUP BY "deviceID"')
+    if len(trial.pods("predictor")) != 2:
+        raise RuntimeError("the upgrade took a predictor away")
+    return [whole, f"verdicts of {' and '.join(sorted(models))}", "still two predictors"]
+
+
+def uninstall(trial: Trial) -> list[str]:
+    """What is stored and who may sign in stays."""
+    secrets = trial.secrets()
+    trial.helm("uninstall", "fanwatch", "--wait", "--timeout=5m")
+    wait("no pod of the chart", lambda: trial.names("pods") <= set(PODS), 120)
+    claims = trial.names("pvc")
+    if claims != {"data-influxdb-0", "data-mosquitto-0", "data-monitor-0", "models"}:
+        raise RuntimeError(f"four volumes were to stay: {sorted(claims)}")
+    if trial.secrets() != secrets:
+        raise RuntimeError(f"{sorted(secrets)} were to stay as they are: {sorted(trial.secrets())}")
+    return [f"volumes {', '.join(sorted(claims))} and {len(secrets)} Secrets stay"]
+
+
+def install_again(trial: Trial) -> list[str]:
+    """On what stayed."""
+    trial.helm("install", "fanwatch", str(CHART), *VALUES, "--wait", "--wait-for-jobs", "--timeout=10m")
+    count = sum(len(seqs) for name in PODS for seqs in trial.stored("telemetry", name).values())
+    if count != trial.readings:
+        raise RuntimeError(f"{count:,} readings are there, and {trial.readings:,} were stored")
+    return [f"the history is there: {count:,} readings"]
+
+
+STEPS: tuple[tuple[str, Step], ...] = (
+    ("images into containerd", load_images),
+    ("helm install --wait, Pod Security restricted enforced", install),
+    ("a root container in the namespace", refuse_root),
+    (f"{READINGS:,} readings, and a pod of each kind deleted meanwhile", delete_pods),
+    ("the predictor from one to two", scale),
+    ("helm upgrade to a new model, while readings flow", upgrade),
+    ("helm uninstall", uninstall),
+    ("helm install again", install_again),
+)
+
+
+def volumes(folder: Path) -> str:
+    """Folders of this machine under the class name of K3s, which no provisioner fills here."""
+    objects: list[dict[str, Any]] = [
+        {
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "StorageClass",
+            "metadata": {
+                "name": "local-path",
+                "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+            },
+            "provisioner": "kubernetes.io/no-provisioner",
+            "volumeBindingMode": "WaitForFirstConsumer",
+        }
+    ]
+    for number in range(4):
+        place = folder / f"volume-{number}"
+        place.mkdir(parents=True)
+        place.chmod(0o777)
+        objects.append(
+            {
+                "apiVersion": "v1",
+                "kind": "PersistentVolume",
+                "metadata": {"name": f"volume-{number}"},
+                "spec": {
+                    "capacity": {"storage": "20Gi"},
+                    "accessModes": ["ReadWriteOnce"],
+                    "persistentVolumeReclaimPolicy": "Retain",
+                    "storageClassName": "local-path",
+                    "hostPath": {"path": str(place)},
+                },
+            }
+        )
+    return yaml.safe_dump_all(objects)

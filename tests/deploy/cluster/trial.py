@@ -1,0 +1,201 @@
+"""A chart under trial in a cluster: asking its pods and its database, sending readings, what was seen step by step."""
+
+import base64
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import requests
+import yaml
+
+from tests.deploy.cluster.node import OneNode, wait
+
+REPOSITORY = Path(__file__).parents[3]
+CHART = REPOSITORY / "deploy" / "helm" / "fanwatch"
+HELM = REPOSITORY / ".cache" / "servers" / "bin" / "helm"
+SPACE = "fanwatch"
+
+
+def say(line: str) -> None:
+    """Tells at once how far it is."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+class Trial:
+    """The steps, each a line of the result.
+
+    Attributes:
+        space: The namespace of the chart.
+        lines: What was done, and what was seen.
+        readings: How many were sent, and found in InfluxDB.
+    """
+
+    space = SPACE
+
+    def __init__(self, node: OneNode) -> None:
+        self.node = node
+        self.readings = 0
+        self.lines: list[tuple[str, str]] = []
+
+    def take(self, what: str, step: Callable[[Self], list[str]]) -> None:
+        """One step: does it, and keeps what it saw."""
+        say(f"==> {what}")
+        start = time.monotonic()
+        line = f"{'; '.join(step(self))} ({time.monotonic() - start:.0f} s)"
+        say(f"    {line}")
+        self.lines.append((what, line))
+
+    # -- asking ------------------------------------------------------------------------------------------
+
+    def kubectl(self, *arguments: str, given: str | None = None) -> str:
+        """In the chart's namespace; `given` is its standard input."""
+        return self.node.kubectl("-n", SPACE, *arguments, given=given)
+
+    def pods(self, name: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.node.get(
+            "-n", SPACE, "pods", "-l", f"app.kubernetes.io/name={name}"
+        )["items"]
+        return found
+
+    def address(self, name: str) -> str:
+        return str(self.pods(name)[0]["status"]["podIP"])
+
+    def secret(self, name: str, file: str) -> str:
+        data = self.node.get("-n", SPACE, "secret", name)["data"]
+        return base64.b64decode(data[file]).decode()
+
+    def secrets(self) -> dict[str, dict[str, str]]:
+        """The files of each Secret that setup made, encoded."""
+        objects = self.node.get("-n", SPACE, "secrets")["items"]
+        named = {str(each["metadata"]["name"]): each for each in objects}
+        return {name: each["data"] for name, each in named.items() if name.startswith("secrets-")}
+
+    def query(self, statement: str) -> list[dict[str, Any]]:
+        """The series of a statement of InfluxDB's administrator."""
+        answer = requests.post(
+            f"http://{self.address('influxdb')}:8086/query",
+            data={"q": statement, "db": "fan"},
+            auth=("admin", self.secret("secrets-operator", "influxdb_admin")),
+            timeout=30,
+        ).json()
+        series: list[dict[str, Any]] = answer["results"][0].get("series", [])
+        return series
+
+    def stored(self, measurement: str, name: str) -> dict[str, list[int]]:
+        """The seq of each point of one pod's fans, by device."""
+        fans = f'"deviceID" =~ /^{name}-/ GROUP BY "deviceID"'
+        return {
+            one["tags"]["deviceID"]: [int(row[1]) for row in one["values"]]
+            for one in self.query(f'SELECT "seq" FROM "raw"."{measurement}" WHERE {fans}')
+        }
+
+    def values(self, statement: str) -> set[Any]:
+        """The values of a statement that selects one field, of all its series."""
+        return {row[1] for one in self.query(statement) for row in one["values"]}
+
+    def names(self, kind: str) -> set[str]:
+        """Of all objects of a kind in the namespace."""
+        return {str(each["metadata"]["name"]) for each in self.node.get("-n", SPACE, kind)["items"]}
+
+    def is_replaced(self, name: str, uid: str) -> bool:
+        """Whether another pod than that one does its work."""
+        return any(
+            pod["metadata"]["uid"] != uid
+            and any(
+                each["type"] == "Ready" and each["status"] == "True"
+                for each in pod["status"].get("conditions", [])
+            )
+            for pod in self.pods(name)
+        )
+
+    def metric(self, address: str, port: int, name: str) -> float:
+        text = requests.get(f"http://{address}:{port}/metrics", timeout=5).text
+        return sum(
+            float(line.rsplit(" ", 1)[1])
+            for line in text.splitlines()
+            if line.startswith(name) and "_created" not in line
+        )
+
+    # -- doing -------------------------------------------------------------------------------------------
+
+    def helm(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [HELM, f"--kubeconfig={self.node.kubeconfig}", "-n", SPACE, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(done.stderr[-3000:])
+        return done.stdout
+
+    def start_readings(self, name: str, fans: int, rate: float) -> None:
+        """A pod of the simulator's image: as the chart's simulator, but it ends when it is told and leaves its log."""
+        objects = subprocess.run(
+            [HELM, "template", "fanwatch", CHART, "-n", SPACE, "--show-only", "templates/simulator.yaml"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        (deployment,) = [each for each in yaml.safe_load_all(objects) if each]
+        template = deployment["spec"]["template"]
+        template["spec"]["restartPolicy"] = "Never"
+        (container,) = template["spec"]["containers"]
+        container["args"] = ["simulate", "--fans", str(fans), "--rate", str(rate), "--prefix", f"{name}-"]
+        container["env"].append({"name": "FANWATCH_CLIENT_ID", "value": name})
+        del container["livenessProbe"]
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "labels": template["metadata"]["labels"]},
+            "spec": template["spec"],
+        }
+        self.kubectl("apply", "-f", "-", given=yaml.safe_dump(pod))
+        self.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=180s")
+
+    def sent(self, name: str) -> float:
+        """How many readings of a pod the broker has acknowledged."""
+        address = self.node.get("-n", SPACE, "pod", name)["status"]["podIP"]
+        return self.metric(address, 9102, "fanwatch_simulator_readings_acknowledged_total")
+
+    def end_readings(self, name: str, fans: int) -> str:
+        """Stops a pod's readings, and says that each is stored with its verdict."""
+        acknowledged = self.sent(name)
+        self._stop_readings(name)
+        return self._nothing_lost(name, acknowledged, fans)
+
+    def _stop_readings(self, name: str) -> None:
+        self.kubectl("exec", name, "--", "python", "-c", "import os; os.kill(1, 15)")
+        self.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", "--timeout=120s")
+        ended = [line for line in self.kubectl("logs", name).splitlines() if "broker_disconnected" in line]
+        if not ended or json.loads(ended[-1])["unacknowledged"]:
+            raise RuntimeError(f"{name} ended with readings that nobody acknowledged: {ended[-1:]}")
+
+    def _nothing_lost(self, name: str, acknowledged: float, fans: int) -> str:
+        """Each reading of a pod is stored, and has a verdict: every seq up to the newest."""
+
+        def whole() -> bool:
+            readings, verdicts = self.stored("telemetry", name), self.stored("anomaly", name)
+            count = sum(len(seqs) for seqs in readings.values())
+            return (
+                count >= acknowledged
+                and len(readings) == fans
+                and readings == verdicts
+                and all(sorted(seqs) == list(range(min(seqs), max(seqs) + 1)) for seqs in readings.values())
+            )
+
+        try:
+            wait("every reading in InfluxDB, with its verdict", whole, 180)
+        except TimeoutError as error:
+            readings, verdicts = self.stored("telemetry", name), self.stored("anomaly", name)
+            found = {device: (len(seqs), len(verdicts.get(device, []))) for device, seqs in readings.items()}
+            raise RuntimeError(f"{error}; acknowledged {acknowledged:.0f}, stored {found}") from error
+        readings = self.stored("telemetry", name)
+        total = sum(len(seqs) for seqs in readings.values())
+        self.readings += total
+        return f"{total:,} readings sent, {total:,} in InfluxDB, {total:,} verdicts, no seq missing"
