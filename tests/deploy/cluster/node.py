@@ -101,6 +101,7 @@ class OneNode:
                 subprocess.run(["umount", "-l", mount], check=False, capture_output=True)
         self._firewall("-D", check=False)
         subprocess.run([BIN / "kube-proxy", "--cleanup"], check=False, capture_output=True, timeout=60)
+        self._remove_the_kubelets_chains()
         subprocess.run(["ip", "link", "del", BRIDGE], check=False, capture_output=True)
 
     # -- using it ----------------------------------------------------------------------------------------
@@ -194,6 +195,21 @@ class OneNode:
                 check=check,
                 capture_output=True,
             )
+
+    @staticmethod
+    def _remove_the_kubelets_chains() -> None:
+        """What neither kubelet nor kube-proxy takes away: hooks first, then the rules of each chain, then the chains."""
+        for table in ("filter", "nat", "mangle"):
+            saved = subprocess.run(
+                ["iptables-save", "-t", table], check=False, capture_output=True, text=True
+            )
+            lines = saved.stdout.splitlines()
+            chains = [line[1:].split()[0] for line in lines if line.startswith(":KUBE-")]
+            hooks = [line.split() for line in lines if line.startswith("-A") and " -j KUBE-" in line]
+            steps = [["-D", *hook[1:]] for hook in hooks if not hook[1].startswith("KUBE-")]
+            steps += [[action, chain] for action in ("-F", "-X") for chain in chains]
+            for step in steps:
+                subprocess.run(["iptables", "-w", "-t", table, *step], check=False, capture_output=True)
 
     def _certificates(self) -> None:
         folder = self.folder / "certificates"
