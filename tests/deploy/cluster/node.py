@@ -198,7 +198,7 @@ class OneNode:
 
     @staticmethod
     def _remove_the_kubelets_chains() -> None:
-        """What neither kubelet nor kube-proxy takes away: hooks first, then the rules of each chain, then the chains."""
+        """What neither kubelet nor kube-proxy takes away: hooks first, then each chain's rules, then the chains."""
         for table in ("filter", "nat", "mangle"):
             saved = subprocess.run(
                 ["iptables-save", "-t", table], check=False, capture_output=True, text=True
