@@ -78,13 +78,19 @@ class OpcUaMachine:
         folder: Where the server's own certificate lies (server.pem, server_key.pem), for encrypted connections alone;
             None: for unencrypted ones alone.
         user: The one who may sign in, with its password; None lets anybody in.
+        host: The address of this machine that it listens on.
     """
 
     def __init__(
-        self, signals: dict[str, float], folder: Path | None = None, user: tuple[str, str] | None = None
+        self,
+        signals: dict[str, float],
+        folder: Path | None = None,
+        user: tuple[str, str] | None = None,
+        *,
+        host: str = HOST,
     ) -> None:
         self.port = free_port()
-        self.endpoint = f"opc.tcp://{HOST}:{self.port}"
+        self.endpoint = f"opc.tcp://{host}:{self.port}"
         self._signals = dict(signals)
         self._folder = folder
         self._user = user
@@ -181,11 +187,13 @@ class ModbusMachine:
     Args:
         whole: The input registers.
         floats: The floats.
+        host: The address of this machine that it listens on.
     """
 
-    def __init__(self, whole: list[int], floats: list[float]) -> None:
+    def __init__(self, whole: list[int], floats: list[float], *, host: str = HOST) -> None:
         self.port = free_port()
-        self.controller = f"tcp://{HOST}:{self.port}"
+        self.controller = f"tcp://{host}:{self.port}"
+        self._host = host
         self._whole, self._floats = whole, floats
         self._loop: _Loop | None = None
         self._server: ModbusTcpServer | None = None
@@ -194,7 +202,11 @@ class ModbusMachine:
         """Starts it, on the same port each time."""
         self._loop = _Loop()
         self._loop.run(self._start())
-        wait_until(lambda: port_answers(self.port), within_s=_WITHIN_S, what="the Modbus device to listen")
+        wait_until(
+            lambda: port_answers(self.port, self._host),
+            within_s=_WITHIN_S,
+            what="the Modbus device to listen",
+        )
         return self
 
     def stop(self) -> None:
@@ -219,7 +231,7 @@ class ModbusMachine:
     async def _start(self) -> None:
         # Shared registers would be the same for both functions, so the answers are made when they are asked for.
         device = SimDevice(1, [SimData(0, values=[0] * 16, datatype=DataType.REGISTERS)], action=self._answer)
-        self._server = ModbusTcpServer(device, address=(HOST, self.port))
+        self._server = ModbusTcpServer(device, address=(self._host, self.port))
         await self._server.serve_forever(background=True)
 
     async def _answer(

@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,6 +22,9 @@ MEGABYTE = 1024 * 1024
 _MQTT_PORT = 1883
 _BACK_WITHIN_S = 120
 """Compose waits longer before each restart of a container that ends again and again, up to a minute."""
+_FORGIVEN_AFTER_S = 10
+"""A container that has run so long is started again at once when it ends (moby, restartmanager: the wait starts over).
+One that is killed sooner is kept down longer each time, which would make a long outage of many short ones."""
 _METRICS_URLS = {
     Part.PREDICTOR: "http://predictor:9101/metrics",
     Part.INFERENCE: "http://inference:8000/metrics",
@@ -69,6 +73,12 @@ class ContainerStack:
         if part is Part.MOSQUITTO:
             wait_until(
                 lambda: port_answers(_MQTT_PORT, BIND), within_s=_BACK_WITHIN_S, what="the broker to answer"
+            )
+        if ended is not None:
+            wait_until(
+                lambda: self._runs_for_s(part) > _FORGIVEN_AFTER_S,
+                within_s=_BACK_WITHIN_S,
+                what=f"{part} to run for {_FORGIVEN_AFTER_S} s",
             )
 
     def hang(self, part: Part) -> None:
@@ -163,6 +173,12 @@ class ContainerStack:
             raise LeftOut("docker-compose.yml starts one predictor")
         state: dict[str, Any] = self._stack.containers()[part]["State"]
         return state
+
+    def _runs_for_s(self, part: Part) -> float:
+        state = self._state(part)
+        if not state["Running"]:
+            return 0
+        return (datetime.now(UTC) - datetime.fromisoformat(state["StartedAt"])).total_seconds()
 
     def _set_telegraf_password(self, password: str) -> None:
         statement = f"q=SET PASSWORD FOR \"telegraf\" = '{password}'"

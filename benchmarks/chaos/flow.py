@@ -28,7 +28,8 @@ BROKEN = 4
 _IN_FLIGHT = 500
 """paho sends everything that it holds again at a reconnection, at once; the broker takes 1,000."""
 _LAST_TURN_BYTES = 4096
-"""What the broker reads of one sender in one turn of its loop (mosquitto/mosquitto.conf says more)."""
+"""What the broker reads of one sender in one turn of its loop, and then on to the end of the packet that it has begun
+(Mosquitto 2.1.2, lib/packet_mosq.c; mosquitto/mosquitto.conf says more)."""
 _TICK_S = 0.01
 _SESSION_S = 3600
 _HEADER_BYTES = 8
@@ -201,7 +202,7 @@ class Flow:
         for event in _drain(self._events):
             if isinstance(event, _ConnectionLost):
                 self.disconnections += 1
-                self._note_last_turn()
+                self.last_turns |= last_turn(self._acknowledged)
                 continue
             sent, size = self._in_flight.pop(event.mid)
             if event.refusal is None:
@@ -209,13 +210,21 @@ class Flow:
             else:
                 self.refusals.append(event.refusal)
 
-    def _note_last_turn(self) -> None:
-        left = _LAST_TURN_BYTES
-        for key in reversed(self._acknowledged):
-            left -= self._acknowledged[key]
-            if left < 0:
-                return
-            self.last_turns.add(key)
+
+def last_turn(acknowledged: dict[Key, int]) -> set[Key]:
+    """What the broker may have acknowledged and not committed: one read of a sender, to the end of the packet it cuts.
+
+    Args:
+        acknowledged: The bytes of each packet, in the order of the acknowledgements.
+    """
+    found: set[Key] = set()
+    left = _LAST_TURN_BYTES
+    for key in reversed(acknowledged):
+        if left <= 0:
+            break
+        left -= acknowledged[key]
+        found.add(key)
+    return found
 
 
 # Spread as the model learned it, or the drift watch would rightly say that all fans have drifted; without the outer

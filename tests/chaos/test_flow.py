@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.chaos.flow import BROKEN, DEVICES, BrokerAddress, Flow, draw_signals
+from benchmarks.chaos.flow import BROKEN, DEVICES, BrokerAddress, Flow, draw_signals, last_turn
 from benchmarks.chaos.ledger import Key
 from drift.findings import Kind
 from evaluation.drift_study import DriftTrial
@@ -86,3 +86,10 @@ def test_no_reading_of_the_flow_has_a_doubtful_verdict_and_its_fans_have_not_dri
     for number, reading, probability in zip(numbers, readings, probabilities, strict=True):
         watch.take(f"flow-{number}", reading, probability=float(probability), healthy=probability < 0.5)
         assert {finding.kind for finding in watch.findings} <= {Kind.MACHINE}, watch.findings
+
+
+def test_the_last_turn_is_one_read_of_the_broker_to_the_end_of_the_packet_that_it_cuts() -> None:
+    keys = [Key("flow-1", seq) for seq in range(100)]
+    assert last_turn(dict.fromkeys(keys, 205)) == set(keys[-20:])
+    assert last_turn(dict.fromkeys(keys, 512)) == set(keys[-8:])
+    assert last_turn(dict.fromkeys(keys[:3], 205)) == set(keys[:3])

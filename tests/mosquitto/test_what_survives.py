@@ -1,5 +1,6 @@
 """The shipped broker against loss: what a kill leaves, how much a queue holds; and what each setting is for."""
 
+import math
 import os
 import signal
 import subprocess
@@ -20,6 +21,8 @@ PLUGIN_LINES = [
 TOPIC = "fan/messages/1"
 ONE_READ_BYTES = 4096
 MESSAGE_BYTES = 200
+HEADER_BYTES = 8
+"""Of a PUBLISH of that size at QoS 1: type, two of length, two of the topic's, packet id, no properties."""
 
 
 def without_plugin() -> str:
@@ -112,30 +115,39 @@ def test_without_sync_full_the_disk_is_not_asked(new_site: Callable[[], Site], t
     assert syncs_of_100_messages(new_site(), changed, tmp_path) < 100
 
 
-def syncs_of_100_messages(site: Site, configuration: str, folder: Path) -> int:
-    """How often the broker calls fsync or fdatasync while it acknowledges 100 messages, one after the other."""
-    (folder / "count.c").write_text(
-        """
+def watched_syncs(folder: Path, what: str) -> dict[str, str]:
+    """The environment of a broker that does something at each fsync and fdatasync: C, with the file SYNCS at hand."""
+    (folder / "sync.c").write_text(
+        f"""
         #define _GNU_SOURCE
         #include <dlfcn.h>
-        #include <stdlib.h>
         #include <fcntl.h>
+        #include <signal.h>
+        #include <stdlib.h>
         #include <unistd.h>
-        static void count(void) {
-            int file = open(getenv("SYNCS"), O_WRONLY | O_APPEND | O_CREAT, 0600);
-            if (write(file, ".", 1) == 1) close(file);
-        }
-        int fsync(int fd) { count(); return ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(fd); }
-        int fdatasync(int fd) { count(); return ((int (*)(int))dlsym(RTLD_NEXT, "fdatasync"))(fd); }
+        static void note(void) {{ {what} }}
+        int fsync(int fd) {{ note(); return ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(fd); }}
+        int fdatasync(int fd) {{ note(); return ((int (*)(int))dlsym(RTLD_NEXT, "fdatasync"))(fd); }}
         """
     )
-    library, syncs = folder / "count.so", folder / "syncs"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, folder / "count.c", "-ldl"], check=True)
+    library = folder / "sync.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, folder / "sync.c", "-ldl"], check=True)
+    return {"LD_PRELOAD": str(library), "SYNCS": str(folder / "syncs")}
+
+
+def syncs_of_100_messages(site: Site, configuration: str, folder: Path) -> int:
+    """How often the broker calls fsync or fdatasync while it acknowledges 100 messages, one after the other."""
+    count = """
+        int file = open(getenv("SYNCS"), O_WRONLY | O_APPEND | O_CREAT, 0600);
+        if (write(file, ".", 1) == 1) close(file);
+    """
+    environment = watched_syncs(folder, count)
 
     class Counted(Mosquitto):
         def environment(self) -> dict[str, str]:
-            return {"LD_PRELOAD": str(library), "SYNCS": str(syncs)}
+            return environment
 
+    syncs = Path(environment["SYNCS"])
     with Counted(site, configuration) as broker:
         session(broker, new=True).close()
         before = syncs.stat().st_size
@@ -143,6 +155,43 @@ def syncs_of_100_messages(site: Site, configuration: str, folder: Path) -> int:
             for number in range(100):
                 fan.publish(TOPIC, str(number))
         return syncs.stat().st_size - before
+
+
+def unread_bytes(port: int) -> int:
+    """What lies in the kernel's queues of a port, and its server has not read (proc(5), /proc/net/tcp)."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(
+        int(row[4].split(":")[1], 16) for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "01"
+    )
+
+
+def test_one_turn_takes_one_read_of_a_sender_to_the_end_of_the_packet_that_it_cuts(
+    new_site: Callable[[], Site], tmp_path: Path
+) -> None:
+    """How much the README's "last turn" is at most: the broker ends itself in its first commit, which then holds it."""
+    environment = watched_syncs(tmp_path, 'if (access(getenv("SYNCS"), F_OK) == 0) kill(getpid(), SIGKILL);')
+
+    class Fragile(Mosquitto):
+        def environment(self) -> dict[str, str]:
+            return environment
+
+    sent, size = 60, MESSAGE_BYTES + len(TOPIC) + HEADER_BYTES
+    with Fragile(new_site()) as broker:
+        session(broker, new=True).close()
+        fan = broker.connect("simulator")
+        os.kill(broker.pid, signal.SIGSTOP)
+        for number in range(sent):
+            fan.client.publish(TOPIC, str(number).zfill(MESSAGE_BYTES), qos=1)
+        wait_until(lambda: unread_bytes(broker.port) >= sent * size, within_s=10, what="all in the socket")
+        Path(environment["SYNCS"]).touch()
+        os.kill(broker.pid, signal.SIGCONT)
+        assert fan.disconnected.wait(30)
+        fan.client.loop_stop()
+        broker.wait_ended()
+        Path(environment["SYNCS"]).unlink()
+        broker.start()
+        with session(broker) as predictor:
+            assert until_the_end(broker, predictor) == set(range(math.ceil(ONE_READ_BYTES / size)))
 
 
 def test_the_plugin_and_the_brokers_own_persistence_exclude_each_other(new_site: Callable[[], Site]) -> None:
