@@ -14,6 +14,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import requests
+
 from tests.deploy.cluster.node import BIN, OneNode
 from tests.deploy.cluster.steps import STEPS
 from tests.deploy.cluster.trial import HELM, REPOSITORY, Trial, say
@@ -78,7 +80,7 @@ def main() -> int:
         try:
             for what, step in STEPS:
                 trial.take(what, step)
-        except (RuntimeError, TimeoutError) as error:
+        except (RuntimeError, TimeoutError, requests.RequestException) as error:
             failure = str(error)
             tell_what_is_there(trial)
             if "--hold" in sys.argv:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from socket import socket
 from typing import Any, Self
 
 import requests
@@ -26,6 +27,11 @@ def say(line: str) -> None:
     """Tells at once how far it is."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
+
+
+def _listens(host: str, port: int) -> bool:
+    with socket() as tried:
+        return tried.connect_ex((host, port)) == 0
 
 
 class Trial:
@@ -256,6 +262,7 @@ class Trial:
                 stderr=subprocess.STDOUT,
             )
             try:
+                wait("the simulator", lambda: _listens(GATEWAY, 9102), 60)
                 yield
             finally:
                 process.terminate()
