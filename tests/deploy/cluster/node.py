@@ -88,6 +88,7 @@ class OneNode:
         self.kubeconfig = folder / "admin.kubeconfig"
         self._token = secrets.token_hex(20)
         self._processes: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self._others = self._namespaces()
 
     def __enter__(self) -> Self:
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -119,7 +120,9 @@ class OneNode:
                 subprocess.run(["umount", "-l", mount], check=False, capture_output=True)
         self._firewall("-D", check=False)
         self._remove_kubernetes_rules()
-        subprocess.run(["ip", "link", "del", BRIDGE], check=False, capture_output=True)
+        self._remove_cables()
+        for namespace in self._namespaces() - self._others:
+            subprocess.run(["ip", "netns", "del", namespace], check=False, capture_output=True)
 
     # -- using it ----------------------------------------------------------------------------------------
 
@@ -235,7 +238,7 @@ class OneNode:
         self._processes.append((name, process))
 
     def _network(self) -> None:
-        subprocess.run(["ip", "link", "del", BRIDGE], check=False, capture_output=True)
+        self._remove_cables()
         subprocess.run(["ip", "link", "add", BRIDGE, "type", "bridge"], check=True)
         subprocess.run(["ip", "addr", "add", f"{GATEWAY}/24", "dev", BRIDGE], check=True)
         subprocess.run(["ip", "link", "set", BRIDGE, "up"], check=True)
@@ -255,6 +258,20 @@ class OneNode:
         }
         network = {"cniVersion": "0.4.0", "name": "pods", "plugins": [cable]}
         (self.folder / "cni" / "10-pods.conflist").write_text(json.dumps(network))
+
+    @staticmethod
+    def _remove_cables() -> None:
+        """The node's address, and its ends of the pods' cables, each of which has it too."""
+        shown = subprocess.run(
+            ["ip", "-o", "-4", "addr", "show", "to", GATEWAY], check=True, capture_output=True, text=True
+        )
+        for line in shown.stdout.splitlines():
+            subprocess.run(["ip", "link", "del", line.split()[1]], check=False, capture_output=True)
+
+    @staticmethod
+    def _namespaces() -> set[str]:
+        """The network namespaces that containerd has made for pods, of this cluster or another."""
+        return {path.name for path in Path("/run/netns").glob("cni-*")}
 
     @staticmethod
     def _firewall(action: str, *, check: bool) -> None:
