@@ -121,7 +121,7 @@ def keep_to_policies(trial: Trial) -> list[str]:
 def kill_the_node(trial: Trial) -> list[str]:
     """Kubernetes, containerd and every container, while readings come from outside."""
     before = trial.restarts()
-    stay = [pod for kind in (*KINDS, "simulator") for pod in trial.pods(kind)]
+    stay = trial.staying()
     with trial.readings_from_outside("node", fans=10, rate=5):
         wait("readings", lambda: trial.acknowledged(GATEWAY) >= READINGS / 4, 60)
         killed = trial.node.kill_and_start_again()

@@ -121,20 +121,25 @@ class Trial:
             for pod in self.pods(name)
         )
 
+    def staying(self) -> list[dict[str, Any]]:
+        """The chart's pods that run for as long as it is installed."""
+        found = self.node.get("-n", SPACE, "pods", "-l", "helm.sh/chart")["items"]
+        return [pod for pod in found if pod["spec"]["restartPolicy"] == "Always"]
+
     def are_ready(self) -> bool:
-        """Whether each pod of the chart that stays does its work."""
+        """Whether each of them does its work."""
         return all(
             each["status"] == "True"
-            for pod in self.node.get("-n", SPACE, "pods", "-l", "helm.sh/chart")["items"]
+            for pod in self.staying()
             for each in pod["status"].get("conditions", [])
-            if each["type"] == "Ready" and pod["spec"]["restartPolicy"] == "Always"
+            if each["type"] == "Ready"
         )
 
     def restarts(self) -> int:
-        """How often a container of the chart was started again, in all."""
+        """How often a container of theirs was started again, in all."""
         return sum(
             each["restartCount"]
-            for pod in self.node.get("-n", SPACE, "pods", "-l", "helm.sh/chart")["items"]
+            for pod in self.staying()
             for each in pod["status"].get("containerStatuses", [])
         )
 
@@ -150,13 +155,13 @@ class Trial:
         return found
 
     def reached(self, pod: str, servers: Sequence[tuple[str, str, int]], space: str = SPACE) -> set[str]:
-        """Which servers (name, address, port) accept a connection from a pod, each tried for five seconds."""
+        """Which servers (name, address, port) accept a connection from a pod, each tried for three seconds."""
         program = (
             "import json, socket, sys\n"
             "from concurrent.futures import ThreadPoolExecutor\n"
             "def reached(server):\n"
             "    try:\n"
-            "        socket.create_connection(server[1:], 5).close()\n"
+            "        socket.create_connection(server[1:], 3).close()\n"
             "    except TimeoutError:\n"
             "        return False\n"
             "    return True\n"
