@@ -74,12 +74,13 @@ def main() -> int:
     # Whoever ends it finds nothing of it left.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     start = time.monotonic()
-    failure = None
+    failure: str | None = "it was ended before its last step"
     with OneNode(Path("/run/fanwatch-cluster")) as node:
         trial = Trial(node)
         try:
             for what, step in STEPS:
                 trial.take(what, step)
+            failure = None
         except (RuntimeError, TimeoutError, requests.RequestException) as error:
             failure = str(error)
             tell_what_is_there(trial)
