@@ -25,7 +25,11 @@ from edge_manager.device_health.figures import Figures
 __all__ = ["ComposeDevice", "Device", "certificate_at", "disk_of", "gather", "subscriber"]
 
 _ANSWER_WITHIN_S = 40.0
-SYS_TOPICS = ("$SYS/broker/store/messages/count", "$SYS/broker/publish/messages/dropped")
+SYS_TOPICS = (
+    "$SYS/broker/store/messages/count",
+    "$SYS/broker/publish/messages/dropped",
+    "$SYS/broker/retained messages/count",
+)
 """What the health check's user may read besides the uptime (mosquitto/acl)."""
 
 
@@ -252,7 +256,7 @@ def _broker(device: Device) -> tuple[Broker | None, str]:
         ended = _answer(device.broker_command(), device.folder)
     except SiteError as error:
         return None, str(error)
-    said = dict(line.split(" ", 1) for line in ended.stdout.splitlines() if line.startswith("$SYS/"))
+    said = dict(line.rsplit(" ", 1) for line in ended.stdout.splitlines() if line.startswith("$SYS/"))
     try:
         return Broker(*(int(float(said[topic])) for topic in SYS_TOPICS)), ""
     except (KeyError, ValueError):

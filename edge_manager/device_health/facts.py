@@ -34,12 +34,19 @@ class Broker:
     """What the broker says of itself.
 
     Attributes:
-        messages: That it keeps for somebody.
+        messages: That it keeps, each once however many wait for it.
         dropped: That it threw away since its start.
+        retained: Those of the kept ones that are the last word on their topic: they stay, whoever has heard them.
     """
 
     messages: int
     dropped: int
+    retained: int
+
+    @property
+    def waiting(self) -> int:
+        """The messages that it keeps for somebody who has not taken them."""
+        return max(0, self.messages - self.retained)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def _status(facts: Facts, findings: list[Finding]) -> Iterator[str]:
     yield ""
     if facts.broker is not None:
         yield (
-            f"broker      {facts.broker.messages:,} messages wait ({facts.broker.messages / QUEUE_LIMIT:.1%} of a "
+            f"broker      {facts.broker.waiting:,} messages wait ({facts.broker.waiting / QUEUE_LIMIT:.1%} of a "
             f"queue), {facts.broker.dropped:,} dropped since its start"
         )
     else:

@@ -35,7 +35,7 @@ WELL = Facts(
         *(Service(name, "running", "healthy") for name in NAMES),
     ),
     figures=WELL_FIGURES,
-    broker=Broker(12, 0),
+    broker=Broker(12, 0, 0),
     disks=(Disk("the disk of /var/lib/docker", 0.41, 100_000_000_000),),
     clock_synchronised=True,
     certificate=Certificate("127.0.0.1:8883", 400),
@@ -132,12 +132,12 @@ CASES = {
         "docker compose logs --tail 50 mosquitto",
     ),
     "queue_grows": (
-        replace(WELL, broker=Broker(1010, 0)),
+        replace(WELL, broker=Broker(1010, 0, 0)),
         "1,010 messages wait at the broker, 1,000 more than ten minutes ago",
         "docker compose ps",
     ),
     "queue_fills": (
-        replace(WELL, broker=Broker(100_000, 0)),
+        replace(WELL, broker=Broker(100_000, 0, 0)),
         "a queue may be 50% full",
         "docker compose ps",
     ),
@@ -217,7 +217,13 @@ def test_what_is_wrong_is_found_alone_with_its_figures_and_a_command(code: str) 
 JUST_WELL = {
     "a volume under the limit": replace(WELL, disks=(Disk("x", 0.79, 1),)),
     "a queue that is long and does not grow": replace(
-        with_figures(queue_messages_before=5000), broker=Broker(5999, 0)
+        with_figures(queue_messages_before=5000), broker=Broker(5999, 0, 0)
+    ),
+    "alarms of new fans, each retained": replace(
+        with_figures(retained_grown=2000), broker=Broker(2012, 0, 2000)
+    ),
+    "nothing but retained messages": replace(
+        with_figures(queue_messages_before=150_000), broker=Broker(150_000, 0, 150_000)
     ),
     "a certificate with a month left": replace(WELL, certificate=Certificate("x", 31)),
     "a verdict of a minute ago": with_figures(newest_verdict_age_s=60),
