@@ -17,6 +17,7 @@ from cryptography import x509
 
 from contract.timestamp import format_timestamp
 from edge_manager.device.compose import Compose, SiteError
+from edge_manager.device.env_file import read_values
 from edge_manager.device.machine import clock_is_synchronised, port_is_free
 from edge_manager.device_health.compose import command, run
 from edge_manager.device_health.facts import Broker, Certificate, Disk, Facts, Port, Service
@@ -43,6 +44,10 @@ class Device(ABC):
 
     encrypted_port = 8883
     folder: Path
+
+    def site(self) -> str:
+        """What its people call the site; empty where nobody has said."""
+        return ""
 
     @abstractmethod
     def services(self) -> tuple[Service, ...] | None:
@@ -83,6 +88,11 @@ class ComposeDevice(Device):
     def __init__(self, compose: Compose) -> None:
         self._compose = compose
         self.folder = compose.folder
+
+    def site(self) -> str:
+        """As .env has it."""
+        file = self.folder / ".env"
+        return read_values(file.read_text()).get("FANWATCH_SITE", "") if file.is_file() else ""
 
     def services(self) -> tuple[Service, ...]:
         """The containers, those of one-off commands apart."""
@@ -173,6 +183,7 @@ def gather(device: Device, now: Callable[[], datetime], *, thorough: bool) -> Fa
     return Facts(
         at=format_timestamp(now()),
         host=platform.node(),
+        site=device.site(),
         services=known,
         services_unknown=why_services,
         figures=stored,

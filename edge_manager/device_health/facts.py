@@ -111,6 +111,7 @@ class Facts:
         clock_synchronised: What the kernel says of its clock; None where it says nothing.
         ports_taken: By others; empty too while the stack runs and has them.
         certificate: None where nothing encrypted is published.
+        site: What its people call it; empty where nobody has said.
     """
 
     at: str
@@ -125,3 +126,9 @@ class Facts:
     clock_synchronised: bool | None = None
     ports_taken: tuple[Port, ...] = ()
     certificate: Certificate | None = None
+    site: str = ""
+
+    @property
+    def place(self) -> str:
+        """Site and machine, as a sentence ends: "at hall 2 on nuc"."""
+        return f"at {self.site} on {self.host}" if self.site else f"on {self.host}"

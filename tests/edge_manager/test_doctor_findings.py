@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_manager.device_health.device import certificate_at, disk_of
+from edge_manager.device.compose import COMPOSE_FILE, Compose
+from edge_manager.device_health.device import ComposeDevice, certificate_at, disk_of
 from edge_manager.device_health.facts import Broker, Certificate, Disk, Facts, Port, Service
 from edge_manager.device_health.figures import Figures
 from edge_manager.device_health.findings import Finding, Severity, find
@@ -232,6 +233,23 @@ JUST_WELL = {
     "a kernel that does not say": replace(WELL, clock_synchronised=None),
     "a fan that paused": with_figures(fans={"1": 1.0, "2": 299.0}),
 }
+
+
+def test_a_site_is_told_by_the_name_that_its_people_gave_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker = tmp_path / "docker"
+    docker.touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / COMPOSE_FILE).touch()
+    device = ComposeDevice(Compose(tmp_path))
+    assert device.site() == ""
+    (tmp_path / ".env").write_text("FANWATCH_SITE='hall 2'\n")
+    named = replace(WELL, site=device.site())
+    assert status_text(named, []).startswith("Fanwatch at hall 2 on nuc, ")
+    assert findings_text(named, []).startswith("Fanwatch at hall 2 on nuc, ")
+    assert as_json(named, [])["site"] == "hall 2"
+    assert status_text(WELL, []).startswith("Fanwatch on nuc, ")
 
 
 @pytest.mark.parametrize("what", JUST_WELL)
