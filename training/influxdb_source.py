@@ -18,7 +18,9 @@ from training.technicians_labels import Interval
 MEASUREMENT = "telemetry"
 _SLICE = timedelta(hours=6)  # what is in memory twice at a time
 _TIMEOUT_MS = 120_000
-_LONGEST_ALARM = timedelta(days=30)  # an older state is gone with the raw retention
+_LONGEST_ALARM = timedelta(
+    days=364
+)  # the most that FANWATCH_RETENTION_DAYS may be; a site with less holds none so old
 _NO_ALARM = "normal"
 
 

@@ -17,6 +17,7 @@ from cryptography import x509
 
 from contract.timestamp import format_timestamp
 from edge_manager.device.compose import Compose, SiteError
+from edge_manager.device.env_file import read_values
 from edge_manager.device.machine import clock_is_synchronised, port_is_free
 from edge_manager.device_health.compose import command, run
 from edge_manager.device_health.facts import Broker, Certificate, Disk, Facts, Port, Service
@@ -25,7 +26,11 @@ from edge_manager.device_health.figures import Figures
 __all__ = ["ComposeDevice", "Device", "certificate_at", "disk_of", "gather", "subscriber"]
 
 _ANSWER_WITHIN_S = 40.0
-SYS_TOPICS = ("$SYS/broker/store/messages/count", "$SYS/broker/publish/messages/dropped")
+SYS_TOPICS = (
+    "$SYS/broker/store/messages/count",
+    "$SYS/broker/publish/messages/dropped",
+    "$SYS/broker/retained messages/count",
+)
 """What the health check's user may read besides the uptime (mosquitto/acl)."""
 
 
@@ -39,6 +44,10 @@ class Device(ABC):
 
     encrypted_port = 8883
     folder: Path
+
+    def site(self) -> str:
+        """What its people call the site; empty where nobody has said."""
+        return ""
 
     @abstractmethod
     def services(self) -> tuple[Service, ...] | None:
@@ -79,6 +88,11 @@ class ComposeDevice(Device):
     def __init__(self, compose: Compose) -> None:
         self._compose = compose
         self.folder = compose.folder
+
+    def site(self) -> str:
+        """As .env has it."""
+        file = self.folder / ".env"
+        return read_values(file.read_text()).get("FANWATCH_SITE", "") if file.is_file() else ""
 
     def services(self) -> tuple[Service, ...]:
         """The containers, those of one-off commands apart."""
@@ -169,6 +183,7 @@ def gather(device: Device, now: Callable[[], datetime], *, thorough: bool) -> Fa
     return Facts(
         at=format_timestamp(now()),
         host=platform.node(),
+        site=device.site(),
         services=known,
         services_unknown=why_services,
         figures=stored,
@@ -252,7 +267,7 @@ def _broker(device: Device) -> tuple[Broker | None, str]:
         ended = _answer(device.broker_command(), device.folder)
     except SiteError as error:
         return None, str(error)
-    said = dict(line.split(" ", 1) for line in ended.stdout.splitlines() if line.startswith("$SYS/"))
+    said = dict(line.rsplit(" ", 1) for line in ended.stdout.splitlines() if line.startswith("$SYS/"))
     try:
         return Broker(*(int(float(said[topic])) for topic in SYS_TOPICS)), ""
     except (KeyError, ValueError):

@@ -34,12 +34,19 @@ class Broker:
     """What the broker says of itself.
 
     Attributes:
-        messages: That it keeps for somebody.
+        messages: That it keeps, each once however many wait for it.
         dropped: That it threw away since its start.
+        retained: Those of the kept ones that are the last word on their topic: they stay, whoever has heard them.
     """
 
     messages: int
     dropped: int
+    retained: int
+
+    @property
+    def waiting(self) -> int:
+        """The messages that it keeps for somebody who has not taken them."""
+        return max(0, self.messages - self.retained)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,7 @@ class Facts:
         clock_synchronised: What the kernel says of its clock; None where it says nothing.
         ports_taken: By others; empty too while the stack runs and has them.
         certificate: None where nothing encrypted is published.
+        site: What its people call it; empty where nobody has said.
     """
 
     at: str
@@ -118,3 +126,9 @@ class Facts:
     clock_synchronised: bool | None = None
     ports_taken: tuple[Port, ...] = ()
     certificate: Certificate | None = None
+    site: str = ""
+
+    @property
+    def place(self) -> str:
+        """Site and machine, as a sentence ends: "at hall 2 on nuc"."""
+        return f"at {self.site} on {self.host}" if self.site else f"on {self.host}"

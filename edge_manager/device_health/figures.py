@@ -46,7 +46,8 @@ class Figures:
         fans: Age of each fan's newest reading.
         services: Age of each service's newest figures.
         offline: Services that say, or whose last will says, that they are not at the broker.
-        queue_messages: Messages that the broker keeps for somebody, and 10 minutes ago.
+        queue_messages: Messages that the broker keeps, retained ones too, and 10 minutes ago.
+        retained_grown: By how many more of them are retained than 10 minutes ago.
         dropped_last_hour: Messages that the broker threw away because a queue was full.
         predictor_waiting: Readings that the predictor has and has no verdict for.
         broker_volume_used: Share of the broker's volume that is used, 0 to 1.
@@ -65,6 +66,7 @@ class Figures:
     queue_messages: int | None = None
     queue_bytes: int | None = None
     queue_messages_before: int | None = None
+    retained_grown: int = 0
     dropped_last_hour: int = 0
     predictor_waiting: int | None = None
     broker_volume_used: float | None = None
@@ -106,6 +108,7 @@ def read_figures(execute: Execute, now: datetime) -> Figures:
         queue_messages=_whole(queue[0]),
         queue_bytes=_whole(queue[1]),
         queue_messages_before=_whole(ask.values('first("store_messages_count")', "broker", _QUEUE_WINDOW)[0]),
+        retained_grown=ask.change("retained_messages_count", "broker", _QUEUE_WINDOW),
         dropped_last_hour=ask.increase("publish_messages_dropped", "broker", _HOUR),
         predictor_waiting=_whole(
             ask.values('last("fanwatch_predictor_pending_readings")', "service", _MINUTE)[0]
@@ -170,6 +173,17 @@ class _Asker:
         if not found:
             return None
         return (self._now - datetime.fromisoformat(found[0]["values"][0][0])).total_seconds()
+
+    def change(self, gauge: str, measurement: str, within: timedelta) -> int:
+        """How much more a figure is than so long ago, of one that is told only when it changes: 0 when it was not."""
+        newest = self.values(f'last("{gauge}")', measurement, within)[0]
+        if newest is None:
+            return 0
+        began = _rfc3339(self._now - within)
+        older = self.values(f'last("{gauge}")', measurement, timedelta(days=30), f"time <= '{began}'")[0]
+        if older is None:
+            older = self.values(f'first("{gauge}")', measurement, within)[0]
+        return int(newest - older)
 
     def increase(
         self, counter: str, measurement: str, within: timedelta, more: str = "", *, from_nothing: bool = False

@@ -231,13 +231,13 @@ def _queue(facts: Facts, limits: Limits) -> Iterator[Finding]:
             _LOGS.format(name="mosquitto"),
         )
     waiting = (
-        broker.messages if broker is not None else figures.queue_messages if figures is not None else None
+        broker.waiting if broker is not None else figures.queue_messages if figures is not None else None
     )
     if waiting is not None:
         share = waiting / QUEUE_LIMIT
         if figures is not None and figures.queue_bytes is not None:
             share = max(share, figures.queue_bytes / QUEUE_BYTES_LIMIT)
-        before = figures.queue_messages_before if figures is not None else None
+        grown = _grown(facts)
         if share >= 0.5:
             yield _error(
                 "queue_fills",
@@ -245,10 +245,10 @@ def _queue(facts: Facts, limits: Limits) -> Iterator[Finding]:
                 "is newest.",
                 _WHO_IS_AWAY,
             )
-        elif before is not None and waiting - before >= limits.queue_growth:
+        elif grown is not None and grown >= limits.queue_growth:
             yield _warning(
                 "queue_grows",
-                f"{waiting:,} messages wait at the broker, {waiting - before:,} more than ten minutes ago.",
+                f"{waiting:,} messages wait at the broker, {grown:,} more than ten minutes ago.",
                 _WHO_IS_AWAY,
             )
     if figures is not None and figures.dropped_last_hour:
@@ -258,6 +258,15 @@ def _queue(facts: Facts, limits: Limits) -> Iterator[Finding]:
             "what they said is lost.",
             _WHO_IS_AWAY,
         )
+
+
+def _grown(facts: Facts) -> int | None:
+    """By how many more messages wait at the broker than ten minutes ago: retained ones do not wait."""
+    figures = facts.figures
+    if figures is None or figures.queue_messages_before is None:
+        return None
+    kept = facts.broker.messages if facts.broker is not None else figures.queue_messages
+    return None if kept is None else kept - figures.queue_messages_before - figures.retained_grown
 
 
 def _disks(facts: Facts, limits: Limits) -> Iterator[Finding]:

@@ -30,7 +30,7 @@ def _status(facts: Facts, findings: list[Finding]) -> Iterator[str]:
     figures = facts.figures
     count = len(findings)
     how = "all is well" if not count else f"{count} {'thing is' if count == 1 else 'things are'} wrong"
-    yield f"Fanwatch on {facts.host}, {facts.at}: {how}"
+    yield f"Fanwatch {facts.place}, {facts.at}: {how}"
     yield ""
     if facts.services is None:
         yield f"services    not known: {facts.services_unknown or 'no Compose here'}"
@@ -43,7 +43,7 @@ def _status(facts: Facts, findings: list[Finding]) -> Iterator[str]:
     yield ""
     if facts.broker is not None:
         yield (
-            f"broker      {facts.broker.messages:,} messages wait ({facts.broker.messages / QUEUE_LIMIT:.1%} of a "
+            f"broker      {facts.broker.waiting:,} messages wait ({facts.broker.waiting / QUEUE_LIMIT:.1%} of a "
             f"queue), {facts.broker.dropped:,} dropped since its start"
         )
     else:
@@ -71,8 +71,8 @@ def _status(facts: Facts, findings: list[Finding]) -> Iterator[str]:
 def findings_text(facts: Facts, findings: list[Finding]) -> str:
     """What `fanwatch doctor` says."""
     if not findings:
-        return f"Fanwatch on {facts.host}, {facts.at}: nothing is wrong"
-    parts = [f"Fanwatch on {facts.host}, {facts.at}: {len(findings)} found"]
+        return f"Fanwatch {facts.place}, {facts.at}: nothing is wrong"
+    parts = [f"Fanwatch {facts.place}, {facts.at}: {len(findings)} found"]
     for finding in findings:
         commands = "\n".join(f"    {line}" for line in finding.do.splitlines())
         parts.append(f"{finding.severity.upper()} {finding.code}\n  {finding.what}\n  do:\n{commands}")

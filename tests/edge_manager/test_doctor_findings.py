@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_manager.device_health.device import certificate_at, disk_of
+from edge_manager.device.compose import COMPOSE_FILE, Compose
+from edge_manager.device_health.device import ComposeDevice, certificate_at, disk_of
 from edge_manager.device_health.facts import Broker, Certificate, Disk, Facts, Port, Service
 from edge_manager.device_health.figures import Figures
 from edge_manager.device_health.findings import Finding, Severity, find
@@ -35,7 +36,7 @@ WELL = Facts(
         *(Service(name, "running", "healthy") for name in NAMES),
     ),
     figures=WELL_FIGURES,
-    broker=Broker(12, 0),
+    broker=Broker(12, 0, 0),
     disks=(Disk("the disk of /var/lib/docker", 0.41, 100_000_000_000),),
     clock_synchronised=True,
     certificate=Certificate("127.0.0.1:8883", 400),
@@ -132,12 +133,12 @@ CASES = {
         "docker compose logs --tail 50 mosquitto",
     ),
     "queue_grows": (
-        replace(WELL, broker=Broker(1010, 0)),
+        replace(WELL, broker=Broker(1010, 0, 0)),
         "1,010 messages wait at the broker, 1,000 more than ten minutes ago",
         "docker compose ps",
     ),
     "queue_fills": (
-        replace(WELL, broker=Broker(100_000, 0)),
+        replace(WELL, broker=Broker(100_000, 0, 0)),
         "a queue may be 50% full",
         "docker compose ps",
     ),
@@ -217,7 +218,13 @@ def test_what_is_wrong_is_found_alone_with_its_figures_and_a_command(code: str) 
 JUST_WELL = {
     "a volume under the limit": replace(WELL, disks=(Disk("x", 0.79, 1),)),
     "a queue that is long and does not grow": replace(
-        with_figures(queue_messages_before=5000), broker=Broker(5999, 0)
+        with_figures(queue_messages_before=5000), broker=Broker(5999, 0, 0)
+    ),
+    "alarms of new fans, each retained": replace(
+        with_figures(retained_grown=2000), broker=Broker(2012, 0, 2000)
+    ),
+    "nothing but retained messages": replace(
+        with_figures(queue_messages_before=150_000), broker=Broker(150_000, 0, 150_000)
     ),
     "a certificate with a month left": replace(WELL, certificate=Certificate("x", 31)),
     "a verdict of a minute ago": with_figures(newest_verdict_age_s=60),
@@ -226,6 +233,23 @@ JUST_WELL = {
     "a kernel that does not say": replace(WELL, clock_synchronised=None),
     "a fan that paused": with_figures(fans={"1": 1.0, "2": 299.0}),
 }
+
+
+def test_a_site_is_told_by_the_name_that_its_people_gave_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker = tmp_path / "docker"
+    docker.touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / COMPOSE_FILE).touch()
+    device = ComposeDevice(Compose(tmp_path))
+    assert device.site() == ""
+    (tmp_path / ".env").write_text("FANWATCH_SITE='hall 2'\n")
+    named = replace(WELL, site=device.site())
+    assert status_text(named, []).startswith("Fanwatch at hall 2 on nuc, ")
+    assert findings_text(named, []).startswith("Fanwatch at hall 2 on nuc, ")
+    assert as_json(named, [])["site"] == "hall 2"
+    assert status_text(WELL, []).startswith("Fanwatch on nuc, ")
 
 
 @pytest.mark.parametrize("what", JUST_WELL)

@@ -86,6 +86,14 @@ class Plant:
         wait_until(well, within_s=60, what=f"a device that is well; found: {self.codes()}")
 
 
+def retain_all(connection: Connection, topics: list[str], payload: str) -> None:
+    """Makes a payload the last word on each topic; the empty one takes it away."""
+    sent = [connection.client.publish(topic, payload, qos=1, retain=True) for topic in topics]
+    for info in sent:
+        info.wait_for_publish(60)
+    connection.settle()
+
+
 @pytest.fixture(scope="module")
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
     made = Plant(tmp_path_factory.mktemp("doctor"))
@@ -142,9 +150,33 @@ def test_while_the_predictor_is_stopped_the_queue_grows_and_no_verdict_is_fresh(
         plant.wait_codes("service_down", "queue_grows", "no_fresh_verdict")
         broker = plant.facts().broker
         assert broker is not None
-        assert broker.messages >= 1500
+        assert broker.waiting >= 1500
     finally:
         plant.predictor.start()
+
+
+def test_retained_alarms_of_new_fans_are_no_queue_that_grows(plant: Plant, fan: Connection) -> None:
+    before = plant.facts().broker
+    assert before is not None
+    with plant.broker.connect("monitor") as monitor:
+        topics = [f"fan/alarms/new-{number}" for number in range(1500)]
+        retain_all(monitor, topics, "{}")
+        wait_until(
+            lambda: (figures := plant.facts().figures) is not None and figures.retained_grown >= 1500,
+            within_s=60,
+            what="the retained alarms among the figures",
+        )
+        facts = plant.facts()
+        assert facts.broker is not None
+        assert facts.broker.messages >= before.messages + 1500
+        assert facts.broker.waiting < 500
+        assert "queue_grows" not in {each.code for each in find(facts, LIMITS)}
+        assert facts.figures is not None
+        taken_for_waiting = replace(
+            facts, broker=replace(facts.broker, retained=0), figures=replace(facts.figures, retained_grown=0)
+        )
+        assert "queue_grows" in {each.code for each in find(taken_for_waiting, LIMITS)}
+        retain_all(monitor, topics, "")
 
 
 def test_on_a_full_disk_influxdb_refuses_writes_and_the_doctor_says_why(

@@ -61,6 +61,7 @@ READERS = {
     "$SYS/broker/uptime": {"telegraf", "probe"},
     "$SYS/broker/store/messages/count": {"telegraf", "probe"},
     "$SYS/broker/publish/messages/dropped": {"telegraf", "probe"},
+    "$SYS/broker/retained messages/count": {"telegraf", "probe"},
     "$SYS/broker/version": {"telegraf"},
 }
 

@@ -138,6 +138,7 @@ def test_the_brokers_own_figures_are_stored_as_numbers(
         "load_publish_received_1min",
         "store_messages_count",
         "store_messages_bytes",
+        "retained_messages_count",
         "heap_current",
     }
 

@@ -1,9 +1,11 @@
 """The Compose profile `machines` on a Docker engine: an OPC UA server and a Modbus device outside every container."""
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from testbed.containers import Stack, docker
@@ -18,7 +20,8 @@ WELL = {"rotation": 600.0, "temperature": 40.5, "vibration": 150.5, "sound": 48.
 def address() -> str:
     """Of this machine, as a controller in the plant has one that a container reaches: the engine's own bridge."""
     [bridge] = json.loads(docker("network", "inspect", "bridge").stdout)
-    return str(bridge["IPAM"]["Config"][0]["Gateway"])
+    addresses = psutil.net_if_addrs()[bridge["Options"]["com.docker.network.bridge.name"]]
+    return next(each.address for each in addresses if each.family == socket.AF_INET)
 
 
 @pytest.fixture
