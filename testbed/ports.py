@@ -12,6 +12,8 @@ from pathlib import Path
 HOST = "127.0.0.1"
 _LOWEST = 10_000
 _BLOCK = 200
+_REFUSED_BY_BROWSERS = {10_080}
+"""Above the lowest; of the ports that no browser opens (WHATWG Fetch, "port blocking")."""
 _SYSTEM_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 _held: list[socket.socket] = []
@@ -31,15 +33,21 @@ def _blocks() -> Iterator[range]:
         yield range(first + 1, first + _BLOCK)
 
 
+def is_usable(port: int) -> bool:
+    """Whether a server could listen on a loopback port now, and a browser would open it."""
+    if port in _REFUSED_BY_BROWSERS:
+        return False
+    with socket.socket() as server:
+        try:
+            server.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
 def _numbers() -> Iterator[int]:
     for block in _blocks():
-        for port in block:
-            with socket.socket() as server:
-                try:
-                    server.bind((HOST, port))
-                except OSError:
-                    continue
-            yield port
+        yield from filter(is_usable, block)
 
 
 _ports = _numbers()

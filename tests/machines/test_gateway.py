@@ -53,7 +53,8 @@ def kept(broker: Mosquitto, until: Callable[[list[int]], bool]) -> list[int]:
         "predictor", client_id="keeper", clean_start=False, session_expiry_s=600
     ) as connection:
         while not until(numbers):
-            numbers.append(json.loads(connection.next().payload)["seq"])
+            # Telegraf may wait a while between its attempts to reach a broker that was away.
+            numbers.append(json.loads(connection.next(60).payload)["seq"])
     return numbers
 
 

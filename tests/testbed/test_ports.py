@@ -4,7 +4,7 @@ import socket
 import subprocess
 import sys
 
-from testbed.ports import free_port
+from testbed.ports import free_port, is_usable
 from testbed.process import REPOSITORY
 
 MANY = 250
@@ -24,6 +24,12 @@ def test_no_port_is_given_twice_not_even_in_another_process() -> None:
     others = ports_of_another_process()
     assert len(ours) == len(others) == MANY
     assert not ours & others
+
+
+def test_no_port_is_one_that_a_browser_refuses_to_open_or_that_is_taken() -> None:
+    assert not is_usable(10_080)
+    with socket.create_server(("127.0.0.1", free_port())) as taken:
+        assert not is_usable(taken.getsockname()[1])
 
 
 def test_the_system_gives_a_port_of_ours_to_nobody_who_leaves_the_choice_to_it() -> None:
