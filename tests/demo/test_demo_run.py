@@ -31,7 +31,8 @@ class DemoRun:
         # Mosquitto is installed when the tests run: the one that they have built.
         path = os.pathsep.join([str(SERVERS / "bin"), os.environ.get("PATH", os.defpath)])
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "demo", "--folder", str(folder), *options],
+            # As from a terminal: a shell starts what it puts into the background, as these tests, with SIGINT ignored.
+            ["env", "--default-signal=INT", sys.executable, "-m", "demo", "--folder", str(folder), *options],
             env=os.environ | {MARK: self._mark, "PATH": path},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -168,12 +168,17 @@ def test_retained_alarms_of_new_fans_are_no_queue_that_grows(plant: Plant, fan: 
         )
         facts = plant.facts()
         assert facts.broker is not None
-        assert facts.broker.messages >= before.messages + 1500
-        assert facts.broker.waiting < 500
+        # What waited of earlier tests may have been taken meanwhile.
+        assert facts.broker.retained >= before.retained + 1500
+        assert facts.broker.waiting <= before.waiting + 500
         assert "queue_grows" not in {each.code for each in find(facts, LIMITS)}
         assert facts.figures is not None
         taken_for_waiting = replace(
-            facts, broker=replace(facts.broker, retained=0), figures=replace(facts.figures, retained_grown=0)
+            facts,
+            broker=replace(facts.broker, retained=0),
+            figures=replace(
+                facts.figures, retained_grown=0, queue_messages_before=facts.broker.messages - 1500
+            ),
         )
         assert "queue_grows" in {each.code for each in find(taken_for_waiting, LIMITS)}
         retain_all(monitor, topics, "")
