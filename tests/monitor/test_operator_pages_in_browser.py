@@ -252,6 +252,28 @@ def test_the_fleet_is_in_order_of_urgency(browser: Browser, plant: Plant) -> Non
         expect(page.locator('.tile[data-id="5"] .tile-alarm')).to_contain_text("acknowledged by operator")
 
 
+def test_a_button_of_the_history_waits_until_somebody_hears_its_click(browser: Browser, plant: Plant) -> None:
+    plant.breaks("5")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    with watched_page(browser, plant.monitor.url) as page:
+        page.goto("/alarms")
+        sign_in(page, plant)
+        expect(page.locator('.alarm[data-priority="high"]')).to_be_visible()
+        page.route("**/history-page*", hold)
+        page.goto("/history", wait_until="commit")
+        button = page.locator("tbody tr").get_by_role("button")
+        expect(button).to_be_disabled()
+        wait_until(lambda: page.evaluate("true") and held, within_s=10, what="the page to ask for its script")
+        held[0].continue_()
+        expect(button).to_be_enabled()
+        button.click()
+        expect(page.get_by_role("dialog", name="Close")).to_be_visible()
+
+
 def test_a_click_that_was_on_its_way_when_the_tiles_moved_does_nothing(
     browser: Browser, plant: Plant
 ) -> None:

@@ -7,6 +7,7 @@ const KEPT = "said";
 
 for (const button of document.querySelectorAll("[data-close]")) {
   button.addEventListener("click", () => closeOut(Number(button.dataset.close), button.dataset.what));
+  button.disabled = false; // as the server sends it, nobody would hear a click
 }
 document.addEventListener("ordered", ({ detail }) => {
   if (!detail.done) return;
