@@ -14,8 +14,8 @@ from testbed.containers import BIND, PROJECT, ROOT, Stack, fanwatch
 from testbed.waiting import wait_until
 
 NOT_OURS = {"clock_unsynchronised", "disk_fills", "fan_silent", "queue_grows"}
-"""What the machine of the tests may be guilty of, and what tests before these on the same stack may leave: fans that are
-gone, and a queue."""
+"""What the machine of the tests may be guilty of, and what tests before these on the same stack may leave: fans
+that are gone, and a queue."""
 
 
 def told(*arguments: str) -> dict[str, Any]:
