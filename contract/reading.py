@@ -77,9 +77,11 @@ class Reading(BaseModel):
                 Reason.TOO_LARGE, f"payload of {len(payload)} bytes, expected at most {MAX_READING_BYTES}"
             )
         try:
-            return cls.model_validate_json(payload)
+            # What model_validate_json calls, without its questions about options: a third less time.
+            reading: Self = cls.__pydantic_validator__.validate_json(payload)
         except ValidationError as error:
             raise _explain(error, payload) from None
+        return reading
 
     def to_json(self) -> bytes:
         """The body as it is published; seq and bootID are left out where there are none."""

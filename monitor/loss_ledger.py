@@ -120,12 +120,13 @@ class LossLedger:
         max_stretches: Most stretches without a gap that are kept; at least one for each bootID.
     """
 
-    __slots__ = ("_arrivals", "_boots", "_max_stretches", "_stretches", "missing")
+    __slots__ = ("_arrivals", "_boots", "_heard_last", "_max_stretches", "_stretches", "missing")
 
     def __init__(self, max_stretches: int) -> None:
         self._max_stretches = max_stretches
         self._arrivals: Counter[Arrival] = Counter()
         self._boots: dict[str, _Boot] = {}  # the one heard of last is the last
+        self._heard_last: tuple[str, _Boot] | None = None
         self._stretches = 0  # of all of them
         self.missing = 0
         """Readings that are missing at present, those of bootIDs that are forgotten included."""
@@ -142,9 +143,16 @@ class LossLedger:
         return arrival
 
     def _file(self, number: Number) -> Arrival:
-        boot = self._boot(number.boot_id)
+        boot_id, seq = number
+        if (
+            self._heard_last is not None
+            and boot_id == self._heard_last[0]
+            and self._heard_last[1].goes_on(seq)
+        ):
+            return Arrival.IN_ORDER  # nearly every reading
+        boot = self._boot(boot_id)
         missing, stretches = boot.missing, len(boot)
-        arrival = boot.take(number.seq)
+        arrival = boot.take(seq)
         self.missing += boot.missing - missing
         self._stretches += len(boot) - stretches
         if self._stretches > self._max_stretches:
@@ -158,6 +166,7 @@ class LossLedger:
         What is missing so far is final, and counting begins at what comes next.
         """
         self._boots.clear()
+        self._heard_last = None
         self._stretches = 0
 
     def _boot(self, boot_id: str) -> "_Boot":
@@ -167,6 +176,7 @@ class LossLedger:
             if len(self._boots) >= MAX_BOOTS:
                 self._stretches -= len(self._boots.pop(next(iter(self._boots))))
         self._boots[boot_id] = boot
+        self._heard_last = boot_id, boot
         return boot
 
 
@@ -185,6 +195,14 @@ class _Boot:
 
     def __len__(self) -> int:
         return len(self._starts)
+
+    def goes_on(self, seq: int) -> bool:
+        """Take a number that is the next; whether it was. Some number was taken before."""
+        ends = self._ends
+        if seq != ends[-1] + 1:
+            return False
+        ends[-1] = seq
+        return True
 
     def take(self, seq: int) -> Arrival:
         starts, ends = self._starts, self._ends

@@ -8,7 +8,7 @@ connection as after a kill. The session's thread never waits for that, so that n
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import structlog
 
@@ -30,8 +30,7 @@ _QOS0_BACKLOG = 20_000
 """Messages sent at QoS 0 know no back-pressure: beyond so many that wait the newest is dropped."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(NamedTuple):
     """A message that waits to be taken, and then to be acknowledged."""
 
     connection: int

@@ -3,7 +3,7 @@
 from array import array
 from bisect import insort
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 Identity = tuple[str, str | None, int | None]
 """timeStamp as written, bootID, seq: a redelivered verdict has the same."""
@@ -12,8 +12,7 @@ _MAX_NUMBERS = 16_384
 _FEWEST_POINTS = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(NamedTuple):
     """One verdict, as small as it goes: a window holds hundreds for each of hundreds of devices."""
 
     number: int
@@ -42,7 +41,9 @@ class Window:
     """
 
     def __init__(self, capacity: int) -> None:
+        self._wanted = capacity
         self._capacity = capacity
+        self._names: tuple[str, ...] = ()
         self._points: list[Point] = []
         self._known: set[Identity] = set()
 
@@ -70,18 +71,22 @@ class Window:
         if point.identity in self._known:
             return False
         points = self._points
-        if points and point.order < points[-1].order:
-            insort(points, point, key=lambda each: each.order)
-        else:
+        if not points or point.at > points[-1].at or point.order >= points[-1].order:
             points.append(point)
+        else:
+            insort(points, point, key=lambda each: each.order)
         self._known.add(point.identity)
-        capacity = max(_FEWEST_POINTS, min(self._capacity, _MAX_NUMBERS // max(1, len(point.names))))
-        if len(points) <= capacity:
-            return True
-        dropped = self._points[: max(0, len(self._points) - capacity)]
-        del self._points[: len(dropped)]
-        self._known.difference_update(each.identity for each in dropped)
-        return point not in dropped
+        if point.names is not self._names:
+            self._names = point.names
+            self._capacity = max(_FEWEST_POINTS, min(self._wanted, _MAX_NUMBERS // max(1, len(point.names))))
+        is_kept = True
+        while (
+            len(points) > self._capacity
+        ):  # more than once only where a machine sends more signals than it did
+            oldest = points.pop(0)
+            self._known.discard(oldest.identity)
+            is_kept = is_kept and oldest is not point
+        return is_kept
 
     def clear(self) -> None:
         """Forget every point."""
