@@ -6,6 +6,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from monitor.alarms.settings import AlarmSettings
 from testbed.chart import CHART, VALUES, HelmRefusedError, folder_of, helm, pods, rendered
 from testbed.process import REPOSITORY
 
@@ -20,6 +21,7 @@ EVERYTHING = (
     "bridge.site=munich",
     "portworx.enabled=true",
 )
+ALARMS = str(AlarmSettings.model_fields["alarm_file"].default.parent)
 KUBERNETES = ("1.29", "1.33", "1.36")
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"]
 
@@ -102,6 +104,21 @@ def test_the_chart_has_no_copy_of_a_configuration_file() -> None:
     assert {path.name for path in (CHART / "config").iterdir()} == {
         *("mosquitto", "telegraf", "influxdb", "grafana", "plant.toml")
     }
+
+
+def test_the_pipeline_learns_from_what_technicians_said_and_can_change_none_of_it() -> None:
+    (pod,) = [
+        pod
+        for pod in pods(rendered("values.yaml", "pipeline.enabled=true"))
+        if pod.labels["app.kubernetes.io/name"] == "pipeline"
+    ]
+    (labels,), (pipeline,) = pod.spec["initContainers"], pod.spec["containers"]
+    places = {mount["name"]: mount for mount in labels["volumeMounts"]}
+    assert places["alarms"] == {"name": "alarms", "mountPath": ALARMS, "readOnly": True}
+    assert "alarms" not in {mount["name"] for mount in pipeline["volumeMounts"]}
+    written = labels["command"][labels["command"].index("--out") + 1]
+    assert written.startswith(places["data"]["mountPath"])
+    assert pipeline["args"][pipeline["args"].index("--labels") + 1] == written
 
 
 def test_a_bridge_adds_lines_to_the_brokers_file_and_changes_none() -> None:

@@ -17,7 +17,7 @@ if [ -n "$(docker image inspect --format '{{index .Config.Labels "fanwatch.stand
   export DOCKER_BUILDKIT=0
 fi
 images=()
-for room in edge_manager inference predictor monitor drift simulator; do
+for room in edge_manager inference predictor monitor drift simulator training; do
   image=fanwatch/${room//_/-}:$VERSION
   say "image $image: build"
   docker build -q -f "$room/Dockerfile" -t "$image" . >/dev/null

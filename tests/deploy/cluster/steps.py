@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from tests.deploy.cluster.node import CLUSTER, GATEWAY, wait
-from tests.deploy.cluster.trial import CHART, REPOSITORY, Trial
+from tests.deploy.cluster.training import train, values_for_training
+from tests.deploy.cluster.trial import CHART, REPOSITORY, VALUES, Trial
 
 __all__ = ["STEPS", "Step"]
 
@@ -16,16 +17,12 @@ READINGS = 1000
 KILLED = ("mosquitto", "predictor")
 """Ended without a word, as by a machine that goes; the others are asked to end."""
 KINDS = (*KILLED, "inference", "telegraf", "influxdb", "monitor", "drift", "history")
-VALUES = (
-    "--set=grafana.enabled=false",
-    "--set=simulator.fans=1",
-    f"--set=networkPolicy.kubernetes={GATEWAY}/32",
-)
-SENDERS = ("first", "second", "node", "third", "fourth")
+SENDERS = ("first", "second", "node", "third", "fourth", "trained")
 """Each sends the readings of one step."""
 ASKING = ("predictor", "inference", "monitor", "drift", "history")
 """Kinds of pods with Python in them, to try the ways between pods from."""
 MACHINES = "mosquitto 8883"
+VOLUMES = 5
 KUBERNETES = ("kubernetes", "10.245.0.1", 443)
 THIRD = '"deviceID" =~ /^third-/'
 
@@ -159,7 +156,7 @@ def scale(trial: Trial) -> list[str]:
 
 
 def upgrade(trial: Trial) -> list[str]:
-    """The same network as version 2, signed with another key, while readings flow."""
+    """A poor model as version 2, signed with another key, while readings flow."""
     key = (CLUSTER / "keys" / "model-signing.pub").read_text()
     model = {"image": "fanwatch/model-fan:2", "version": "2", "publicKeys": {"site.pub": key}}
     more = trial.node.folder / "model.yaml"
@@ -205,16 +202,17 @@ def uninstall(trial: Trial) -> list[str]:
     trial.helm("uninstall", "fanwatch", "--wait", "--timeout=5m")
     wait("no pod of the chart", lambda: trial.names("pods") <= {*SENDERS, "stranger"}, 120)
     claims = trial.names("pvc")
-    if claims != {"data-influxdb-0", "data-mosquitto-0", "data-monitor-0", "models"}:
-        raise RuntimeError(f"four volumes were to stay: {sorted(claims)}")
+    if claims != {"data-influxdb-0", "data-mosquitto-0", "data-monitor-0", "models", "pipeline-data"}:
+        raise RuntimeError(f"five volumes were to stay: {sorted(claims)}")
     if trial.secrets() != secrets:
         raise RuntimeError(f"{sorted(secrets)} were to stay as they are: {sorted(trial.secrets())}")
     return [f"volumes {', '.join(sorted(claims))} and {len(secrets)} Secrets stay"]
 
 
 def install_again(trial: Trial) -> list[str]:
-    """On what stayed."""
-    trial.helm("install", "fanwatch", str(CHART), *VALUES, "--wait", "--wait-for-jobs", "--timeout=10m")
+    """On what stayed, with the key of the model that stayed in use."""
+    values = (*VALUES, "-f", str(values_for_training(trial)))
+    trial.helm("install", "fanwatch", str(CHART), *values, "--wait", "--wait-for-jobs", "--timeout=10m")
     count = sum(len(seqs) for name in SENDERS for seqs in trial.stored("telemetry", name).values())
     if count != trial.readings:
         raise RuntimeError(f"{count:,} readings are there, and {trial.readings:,} were stored")
@@ -231,6 +229,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("the node killed (SIGKILL) and started again, while readings flow", kill_the_node),
     ("helm upgrade to a new model, while readings flow", upgrade),
     ("helm rollback to the first revision, while readings flow", roll_back),
+    ("the pipeline's CronJob, run once by hand, while readings flow", train),
     ("helm uninstall", uninstall),
     ("helm install again", install_again),
 )
@@ -250,7 +249,7 @@ def volumes(folder: Path) -> str:
             "volumeBindingMode": "WaitForFirstConsumer",
         }
     ]
-    for number in range(4):
+    for number in range(VOLUMES):
         place = folder / f"volume-{number}"
         place.mkdir(parents=True)
         place.chmod(0o777)

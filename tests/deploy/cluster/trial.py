@@ -21,6 +21,12 @@ REPOSITORY = Path(__file__).parents[3]
 CHART = REPOSITORY / "deploy" / "helm" / "fanwatch"
 HELM = REPOSITORY / ".cache" / "servers" / "bin" / "helm"
 SPACE = "fanwatch"
+VALUES = (
+    "--set=grafana.enabled=false",
+    "--set=simulator.fans=1",
+    f"--set=networkPolicy.kubernetes={GATEWAY}/32",
+)
+"""Of every revision."""
 
 
 def say(line: str) -> None:
