@@ -6,6 +6,7 @@ set -euo pipefail
 KUBERNETES_VERSION=v1.34.1
 COREDNS_VERSION=v1.12.4
 NETWORK_POLICIES_VERSION=v0.8.0
+METRICS_SERVER_VERSION=v0.8.0
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(cd "$HERE/../../.." && pwd)
@@ -70,3 +71,4 @@ debian
 kubernetes
 program coredns github.com/coredns/coredns "$COREDNS_VERSION"
 program kube-network-policies sigs.k8s.io/kube-network-policies/cmd "$NETWORK_POLICIES_VERSION"
+program metrics-server sigs.k8s.io/metrics-server/cmd/metrics-server "$METRICS_SERVER_VERSION"

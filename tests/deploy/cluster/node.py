@@ -1,8 +1,8 @@
 """A real Kubernetes of one node out of the programs of build.sh.
 
-etcd, API server, controllers, scheduler, kubelet, kube-proxy and containerd as processes; CoreDNS and an enforcer of
-NetworkPolicies as pods. Everything lies in one folder and behind one address of this machine's own; leaving takes all
-of it away. Root only.
+etcd, API server, controllers, scheduler, kubelet, kube-proxy and containerd as processes; CoreDNS, an enforcer of
+NetworkPolicies and the metrics server as pods. Everything lies in one folder and behind one address of this machine's
+own; leaving takes all of it away. Root only.
 
 What it is not: K3s, Calico, Portworx. Its volumes are folders of this machine, as those of K3s' local-path.
 """
@@ -32,7 +32,7 @@ BRIDGE, GATEWAY, PODS, SERVICES = "fanwatch0", "10.244.0.1", "10.244.0.0/24", "1
 API = f"https://{GATEWAY}:6443"
 DNS = "10.245.0.10"
 PAUSE = "fanwatch/pause:1"
-SYSTEM = ("coredns", "kube-network-policies")
+SYSTEM = ("coredns", "kube-network-policies", "metrics-server")
 """Programs that run as pods (system.yaml)."""
 _NEW = ("-m", "conntrack", "--ctstate", "NEW", "-j", "NFQUEUE", "--queue-num", "98")
 _FIREWALL = (
@@ -218,7 +218,11 @@ class OneNode:
                     os.kill(int(process.name), signal.SIGKILL)
 
     def _wait_for_system(self) -> None:
-        for workload in ("deployment/coredns", "daemonset/kube-network-policies"):
+        for workload in (
+            "deployment/coredns",
+            "daemonset/kube-network-policies",
+            "deployment/metrics-server",
+        ):
             self.kubectl("-n", "kube-system", "rollout", "status", workload, "--timeout=180s")
 
     def _run(self, name: str, *command: str | Path, cwd: Path | None = None) -> None:
@@ -311,12 +315,16 @@ class OneNode:
                 " -extfile names"
             ),
             "openssl genrsa -out accounts.key 2048",
+            # The API server's own, where it hands a request on: to the metrics server.
+            "openssl req -newkey rsa:2048 -nodes -keyout proxy.key -out proxy.csr -subj /CN=front-proxy-client",
+            "openssl x509 -req -in proxy.csr -CA ca.crt -CAkey ca.key -days 2 -out proxy.crt -extfile proxy",
         ):
             (folder / "names").write_text(
                 f"subjectAltName=IP:{GATEWAY},IP:10.245.0.1,DNS:kubernetes.default.svc,DNS:kubernetes\n"
                 "keyUsage=digitalSignature,keyEncipherment\nextendedKeyUsage=serverAuth\n"
                 "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
             )
+            (folder / "proxy").write_text("keyUsage=digitalSignature\nextendedKeyUsage=clientAuth\n")
             subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
         (folder / "tokens.csv").write_text(f'{self._token},admin,admin,"system:masters"\n')
         config = {
@@ -389,6 +397,11 @@ class OneNode:
             f"--service-account-key-file={folder}/accounts.key",
             f"--service-account-signing-key-file={folder}/accounts.key",
             "--kubelet-preferred-address-types=InternalIP",
+            # Another server's API behind this one (https://kubernetes.io/docs/tasks/extend-kubernetes/configure-aggregation-layer).
+            f"--requestheader-client-ca-file={folder}/ca.crt", "--requestheader-allowed-names=front-proxy-client",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-", "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-username-headers=X-Remote-User", f"--proxy-client-cert-file={folder}/proxy.crt",
+            f"--proxy-client-key-file={folder}/proxy.key", "--enable-aggregator-routing=true",
         )  # fmt: skip
         wait("the API server", lambda: self.kubectl("get", "--raw", "/readyz", check=False) == "ok", 180)
 

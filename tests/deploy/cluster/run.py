@@ -54,9 +54,8 @@ def report(trial: Trial, versions: str, seconds: float, failure: str | None) -> 
 What this run does not show: Grafana was left out (`grafana.enabled=false`: its image can be neither pulled nor made
 where this ran); the base images are stand-ins of tests/compose/images.sh where no image registry is reached. It is
 plain Kubernetes and not K3s. NetworkPolicies are enforced by kube-network-policies {policies}, and
-not by Calico or K3s' controller. Nothing provisions volumes (five folders of the machine stand in for local-path), no
-metrics server feeds the autoscalers, so the predictor was scaled by hand. A killed node is every process and container
-of it; the machine went on, so this is no power cut.
+not by Calico or K3s' controller. Nothing provisions volumes (five folders of the machine stand in for local-path).
+A killed node is every process and container of it; the machine went on, so this is no power cut.
 """
 
 

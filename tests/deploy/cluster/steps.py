@@ -14,6 +14,8 @@ from tests.deploy.cluster.trial import CHART, REPOSITORY, VALUES, Trial
 __all__ = ["STEPS", "Step"]
 
 READINGS = 1000
+LOAD = 400
+"""Readings a second under which one predictor is no longer enough."""
 KILLED = ("mosquitto", "predictor")
 """Ended without a word, as by a machine that goes; the others are asked to end."""
 KINDS = (*KILLED, "inference", "telegraf", "influxdb", "monitor", "drift", "history")
@@ -135,12 +137,16 @@ def kill_the_node(trial: Trial) -> list[str]:
 
 
 def scale(trial: Trial) -> list[str]:
-    """By hand: no metrics server feeds the autoscaler here."""
-    trial.kubectl("scale", "statefulset", "predictor", "--replicas=2")
+    """More readings than one predictor does at the CPU that the chart's autoscaler allows it."""
+    if len(trial.pods("predictor")) != 1:
+        raise RuntimeError("the autoscaler was to leave the predictor alone where there is little to do")
+    trial.start_readings("second", fans=40, rate=LOAD / 40)
+    wait("a second predictor, by the autoscaler", lambda: len(trial.pods("predictor")) == 2, 400)
+    why = trial.node.get("-n", trial.space, "events", "--field-selector=reason=SuccessfulRescale")["items"]
     trial.kubectl("rollout", "status", "statefulset/predictor", "--timeout=180s")
-    trial.start_readings("second", fans=10, rate=5)
-    wait(f"{READINGS} acknowledged readings", lambda: trial.sent("second") >= READINGS, 300)
-    whole = trial.end_readings("second", fans=10)
+    before = trial.sent("second")
+    wait(f"{READINGS} readings more", lambda: trial.sent("second") >= before + READINGS, 300)
+    whole = trial.end_readings("second", fans=40)
     shares = {
         pod["metadata"]["name"]: trial.metric(
             pod["status"]["podIP"], 9101, "fanwatch_predictor_verdicts_published_total"
@@ -150,6 +156,8 @@ def scale(trial: Trial) -> list[str]:
     if len(shares) != 2 or not all(shares.values()):
         raise RuntimeError(f"two predictors were to share the work: {shares}")
     return [
+        f"{LOAD} readings a second",
+        *(str(each["message"]) for each in why if each["involvedObject"]["name"] == "predictor"),
         whole,
         "verdicts of each: " + ", ".join(f"{name} {count:.0f}" for name, count in sorted(shares.items())),
     ]
@@ -225,7 +233,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("a root container in the namespace", refuse_root),
     (f"{READINGS:,} readings, and a pod of each kind deleted meanwhile", delete_pods),
     ("the ways between pods, NetworkPolicies enforced", keep_to_policies),
-    ("the predictor from one to two", scale),
+    ("the predictor from one to two, by the autoscaler", scale),
     ("the node killed (SIGKILL) and started again, while readings flow", kill_the_node),
     ("helm upgrade to a new model, while readings flow", upgrade),
     ("helm rollback to the first revision, while readings flow", roll_back),
