@@ -302,6 +302,14 @@ class TestBroker:
         write(influxdb, "broker", counter)
         assert evaluate(DROPPED, influxdb).of() is True
 
+    def test_messages_dropped_at_once_after_a_long_quiet_fire(self, influxdb: InfluxDB) -> None:
+        # The broker tells a counter when it has changed: of this one nothing else is stored.
+        dropped = {-86_400: "publish_messages_dropped=0.0", -100: "publish_messages_dropped=5.0"}
+        write(influxdb, "broker", dropped)
+        assert evaluate(DROPPED, influxdb).of() is True
+        write(influxdb, "broker", {-90_000: "publish_messages_dropped=7.0"})
+        assert evaluate(DROPPED, influxdb).of() is True
+
     def test_what_was_dropped_before_and_a_restart_of_the_broker_do_not(self, influxdb: InfluxDB) -> None:
         counter = {s: f"publish_messages_dropped={5 if s < -100 else 0}.0" for s in range(-300, AHEAD_S, 5)}
         write(influxdb, "broker", counter)
@@ -317,6 +325,13 @@ class TestBroker:
         field = f"store_messages_count={messages}.0,store_messages_bytes={megabytes * 1024 * 1024}.0"
         write(influxdb, "broker", dict.fromkeys(range(-50, AHEAD_S, 5), field))
         assert evaluate(QUEUE, influxdb).of() is fires
+
+    def test_a_queue_that_stays_as_full_as_it_is_goes_on_firing(self, influxdb: InfluxDB) -> None:
+        # The broker tells a figure when it has changed, and not again.
+        write(influxdb, "broker", {-7200: "store_messages_count=200000.0,store_messages_bytes=9.0"})
+        assert evaluate(QUEUE, influxdb).of() is True
+        write(influxdb, "broker", {-3600: "store_messages_count=20.0,store_messages_bytes=9.0"})
+        assert evaluate(QUEUE, influxdb).of() is False
 
     def test_the_limits_of_the_queue_are_the_brokers_own(self) -> None:
         lines = (REPOSITORY / "mosquitto" / "mosquitto.conf").read_text().splitlines()
