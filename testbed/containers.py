@@ -33,11 +33,13 @@ print(urllib.request.urlopen(request, timeout=30).read().decode())
 """
 
 
-def docker(*arguments: str, check: bool = True, timeout_s: float = 600) -> subprocess.CompletedProcess[str]:
+def docker(
+    *arguments: str, check: bool = True, timeout_s: float = 600, folder: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
     """Runs one docker command; its output is in the error when it fails."""
     result = subprocess.run(
         ["docker", *arguments],
-        cwd=ROOT,
+        cwd=folder,
         # The unencrypted port too, or a stack that runs on this machine would be in the way.
         env=os.environ | {"FANWATCH_BIND": BIND, "FANWATCH_UNENCRYPTED_MQTT_BIND": BIND},
         capture_output=True,
@@ -51,9 +53,11 @@ def docker(*arguments: str, check: bool = True, timeout_s: float = 600) -> subpr
     return result
 
 
-def fanwatch(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """Runs the host's command on the project of the tests, in a site's folder."""
-    here = {"COMPOSE_PROJECT_NAME": PROJECT, "FANWATCH_BIND": BIND, "FANWATCH_UNENCRYPTED_MQTT_BIND": BIND}
+def fanwatch(
+    *arguments: str, folder: Path = ROOT, project: str = PROJECT
+) -> subprocess.CompletedProcess[str]:
+    """Runs the host's command on a project of the tests, in a site's folder."""
+    here = {"COMPOSE_PROJECT_NAME": project, "FANWATCH_BIND": BIND, "FANWATCH_UNENCRYPTED_MQTT_BIND": BIND}
     return subprocess.run(
         [sys.executable, "-m", "fanwatch.cli", *arguments],
         cwd=ROOT,
@@ -85,17 +89,24 @@ def sign_in(user: str | None, password: str | None, *, tls: ssl.SSLContext | Non
 
 
 class Stack:
-    """Everything that docker-compose.yml names and an image is there for."""
+    """Everything that docker-compose.yml names and an image is there for.
 
-    def __init__(self) -> None:
+    Args:
+        folder: The site's.
+        project: Under which the engine knows it.
+    """
+
+    def __init__(self, folder: Path = ROOT, project: str = PROJECT) -> None:
+        self._folder = folder
+        self._project = project
         has_grafana = docker("image", "inspect", GRAFANA_IMAGE, check=False).returncode == 0
         self.left_out = [] if has_grafana else ["grafana"]
         self.services = [s for s in self.compose("config", "--services").split() if s not in self.left_out]
 
     def compose(self, *arguments: str, check: bool = True, timeout_s: float = 600) -> str:
         """Runs one docker compose command and returns what it wrote."""
-        result = docker("compose", "-p", PROJECT, *arguments, check=check, timeout_s=timeout_s)
-        return result.stdout
+        whole = ("compose", "-p", self._project, *arguments)
+        return docker(*whole, check=check, timeout_s=timeout_s, folder=self._folder).stdout
 
     def up(self, *options: str) -> None:
         """Starts everything and waits until each service is healthy, or shows why it is not."""
@@ -112,7 +123,8 @@ class Stack:
 
     def execute(self, service: str, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs a command inside a service's container, as that service's user."""
-        return docker("compose", "-p", PROJECT, "exec", "-T", service, *command, check=check)
+        whole = ("compose", "-p", self._project, "exec", "-T", service, *command)
+        return docker(*whole, check=check, folder=self._folder)
 
     def containers(self) -> dict[str, dict[str, Any]]:
         """What the engine knows of each container, by service."""
