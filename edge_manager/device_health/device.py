@@ -146,7 +146,7 @@ def gather(device: Device, now: Callable[[], datetime], *, thorough: bool) -> Fa
     Args:
         device: Who is asked.
         now: The clock.
-        thorough: Also what only doctor wants: a point written to InfluxDB, ports, the certificate.
+        thorough: Also what only doctor wants: a point written to InfluxDB, and whether ports are taken.
     """
     with ThreadPoolExecutor(4) as pool:
         services = pool.submit(_services, device)
@@ -157,29 +157,26 @@ def gather(device: Device, now: Callable[[], datetime], *, thorough: bool) -> Fa
         stored, why_figures = figures.result()
         says, why_broker = broker.result()
         found_disks = disks.result()
-    ports: tuple[Port, ...] = ()
-    certificate = None
-    if thorough:
-        try:
-            published = device.published()
-        except SiteError:
-            published = []
-        running = {each.name for each in known or () if each.state in {"running", "restarting", "paused"}}
-        ports = tuple(
-            Port(service, address, number, why)
+    try:
+        published = device.published()
+    except SiteError:
+        published = []
+    running = {each.name for each in known or () if each.state in {"running", "restarting", "paused"}}
+    ports = tuple(
+        Port(service, address, number, why)
+        for service, address, number in (published if thorough else ())
+        if service not in running and (why := port_is_free(address, number)) is not None
+    )
+    certificate = next(
+        (
+            seen
             for service, address, number in published
-            if service not in running and (why := port_is_free(address, number)) is not None
-        )
-        certificate = next(
-            (
-                seen
-                for service, address, number in published
-                if number == device.encrypted_port
-                and service in running
-                and (seen := certificate_at(address, number, now()))
-            ),
-            None,
-        )
+            if number == device.encrypted_port
+            and service in running
+            and (seen := certificate_at(address, number, now()))
+        ),
+        None,
+    )
     return Facts(
         at=format_timestamp(now()),
         host=platform.node(),

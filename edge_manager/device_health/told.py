@@ -48,6 +48,8 @@ def _status(facts: Facts, findings: list[Finding]) -> Iterator[str]:
         )
     else:
         yield f"broker      not known: {facts.broker_unknown}"
+    if facts.certificate is not None:
+        yield f"certificate {facts.certificate.days_left:.0f} days left: {facts.certificate.address}"
     for disk in facts.disks:
         yield f"disk        {disk.used:.0%} used, {disk.free_bytes / 1e9:.1f} GB free: {disk.what}"
     if figures is None:

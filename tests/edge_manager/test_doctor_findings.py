@@ -286,6 +286,7 @@ def test_the_table_for_people_names_services_queue_disk_model_heartbeat_and_fans
         "all is well",
         "mosquitto   running     healthy",
         "12 messages wait",
+        "400 days left",
         "41% used",
         "fan:1",
         "1.5 s old",
