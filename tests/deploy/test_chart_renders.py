@@ -106,11 +106,24 @@ def test_the_chart_has_no_copy_of_a_configuration_file() -> None:
     }
 
 
+@pytest.mark.parametrize("values", VALUES)
+def test_every_claim_has_a_user_at_once_or_helm_would_wait_for_its_volume(values: str) -> None:
+    objects = rendered(values, "pipeline.enabled=true")
+    claims = {each["metadata"]["name"] for each in objects if each["kind"] == "PersistentVolumeClaim"}
+    used = {
+        volume["persistentVolumeClaim"]["claimName"]
+        for pod in pods(objects)
+        for volume in pod.spec["volumes"]
+        if "persistentVolumeClaim" in volume and not pod.owner.startswith("CronJob")
+    }
+    assert claims <= used
+
+
 def test_the_pipeline_learns_from_what_technicians_said_and_can_change_none_of_it() -> None:
     (pod,) = [
         pod
         for pod in pods(rendered("values.yaml", "pipeline.enabled=true"))
-        if pod.labels["app.kubernetes.io/name"] == "pipeline"
+        if pod.owner == "CronJob/pipeline"
     ]
     (labels,), (pipeline,) = pod.spec["initContainers"], pod.spec["containers"]
     places = {mount["name"]: mount for mount in labels["volumeMounts"]}

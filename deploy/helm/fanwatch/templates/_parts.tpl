@@ -108,6 +108,14 @@ topologySpreadConstraints:
       matchLabels: {{ include "fanwatch.selector" . | nindent 8 }}
 {{- end }}
 
+{{/* On the node of the monitor, whose volume can be mounted nowhere else. */}}
+{{- define "fanwatch.besideMonitor" -}}
+podAffinity:
+  requiredDuringSchedulingIgnoredDuringExecution:
+    - topologyKey: kubernetes.io/hostname
+      labelSelector: {{ include "fanwatch.match" "monitor" }}
+{{- end }}
+
 {{/* A claim of a volume: size and class of one entry under `storage`. */}}
 {{- define "fanwatch.claim" -}}
 accessModes: [{{ .accessMode | default "ReadWriteOnce" }}]
