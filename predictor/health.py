@@ -21,6 +21,7 @@ class Progress:
 
     clock: Callable[[], float]
     stall_s: float
+    _has_subscribed: bool = False
     _connected: bool = False
     _connected_changed_at: float = field(init=False)
     _busy_since: float | None = None
@@ -35,6 +36,10 @@ class Progress:
             self._connected = up
             self._connected_changed_at = self.clock()
         self._busy_since = None
+
+    def subscribed(self) -> None:
+        """The broker keeps readings for us from now on, for as long as it keeps the session."""
+        self._has_subscribed = True
 
     def busy(self) -> None:
         """Work waits; the stall clock runs from the first such call since the last progress."""
@@ -53,6 +58,9 @@ class Progress:
     def complaint(self) -> str | None:
         """Why the predictor does not work, or None when it does."""
         now = self.clock()
+        if not self._has_subscribed:
+            # Whoever sends when this is well must find somebody who keeps it: with no session there is nobody.
+            return "not subscribed at the broker yet: it keeps no readings for this predictor"
         if not self._connected and now - self._connected_changed_at > self.stall_s:
             return f"no connection to the broker for {now - self._connected_changed_at:.0f} s"
         if self._busy_since is not None and now - self._busy_since > self.stall_s:

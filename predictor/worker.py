@@ -17,7 +17,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from mqtt_session.session import Confirmation, ConnectionChange, Delivery, Event
+from mqtt_session.session import Confirmation, ConnectionChange, Delivery, Event, Subscribed
 from predictor.health import Progress
 from predictor.judgement import Judge, Message, Outcome
 from predictor.metrics import PredictorMetrics
@@ -169,6 +169,8 @@ class Worker:
                 self._confirm(event)
             elif isinstance(event, ConnectionChange):
                 self._change(event)
+            elif isinstance(event, Subscribed):
+                self._progress.subscribed()
         if confirmed:
             self._progress.moved(still_waiting=self._session.unconfirmed > 0)
 

@@ -22,13 +22,24 @@ class Clock:
 
 
 def progress_on(clock: Clock) -> Progress:
-    return Progress(clock, stall_s=30)
+    progress = Progress(clock, stall_s=30)
+    progress.connection(up=True)
+    progress.subscribed()
+    return progress
+
+
+def test_a_predictor_for_which_the_broker_keeps_nothing_yet_is_not_well() -> None:
+    progress = Progress(Clock(), stall_s=30)
+    assert "not subscribed" in str(progress.complaint())
+    progress.connection(up=True)
+    assert "not subscribed" in str(progress.complaint())
+    progress.subscribed()
+    assert progress.complaint() is None
 
 
 def test_an_idle_predictor_with_a_connection_is_well_for_ever() -> None:
     clock = Clock()
     progress = progress_on(clock)
-    progress.connection(up=True)
     clock.now += 1e6
     assert progress.complaint() is None
 
@@ -36,6 +47,7 @@ def test_an_idle_predictor_with_a_connection_is_well_for_ever() -> None:
 def test_a_lost_connection_is_borne_for_a_while_then_complained_of() -> None:
     clock = Clock()
     progress = progress_on(clock)
+    progress.connection(up=False)
     clock.now += 30
     assert progress.complaint() is None
     clock.now += 1
@@ -47,7 +59,6 @@ def test_a_lost_connection_is_borne_for_a_while_then_complained_of() -> None:
 def test_work_that_waits_without_progress_is_complained_of_with_its_cause() -> None:
     clock = Clock()
     progress = progress_on(clock)
-    progress.connection(up=True)
     progress.busy()
     progress.trouble("connection refused")
     clock.now += 20
@@ -66,6 +77,7 @@ def test_work_that_waits_without_progress_is_complained_of_with_its_cause() -> N
 def test_the_health_page_answers_503_with_the_reason_and_metrics_beside_it() -> None:
     clock = Clock()
     progress = progress_on(clock)
+    progress.connection(up=False)
     registry = CollectorRegistry()
     Counter("fanwatch_test", "A counter.", registry=registry).inc(3)
     server = HealthServer(health_app(progress, registry), "127.0.0.1", 0)
