@@ -8,8 +8,9 @@ from typing import Any
 import yaml
 
 from tests.deploy.cluster.node import CLUSTER, GATEWAY, wait
+from tests.deploy.cluster.outside import MACHINE, STRANGER, machine_outside, reaches
 from tests.deploy.cluster.training import train, values_for_training
-from tests.deploy.cluster.trial import CHART, REPOSITORY, VALUES, Trial
+from tests.deploy.cluster.trial import CHART, MACHINES_PORT, REPOSITORY, VALUES, Trial
 
 __all__ = ["STEPS", "Step"]
 
@@ -23,7 +24,6 @@ SENDERS = ("first", "second", "node", "third", "fourth", "trained")
 """Each sends the readings of one step."""
 ASKING = ("predictor", "inference", "monitor", "drift", "history")
 """Kinds of pods with Python in them, to try the ways between pods from."""
-MACHINES = "mosquitto 8883"
 VOLUMES = 5
 KUBERNETES = ("kubernetes", "10.245.0.1", 443)
 THIRD = '"deviceID" =~ /^third-/'
@@ -93,6 +93,7 @@ def keep_to_policies(trial: Trial) -> list[str]:
     named = trial.paths()
     ports = {(server, port) for _, server, port in named} | {("mosquitto", 8883)}
     servers = [(f"{name} {port}", trial.address(name), port) for name, port in sorted(ports)]
+    servers.append(("the node's port for machines", GATEWAY, MACHINES_PORT))
     tried, wrong = 0, []
     for client in ASKING:
         expected = {f"{server} {port}" for who, server, port in named if who == client}
@@ -106,12 +107,18 @@ def keep_to_policies(trial: Trial) -> list[str]:
     for space, labels in ((trial.space, {}), ("default", trial.pods("predictor")[0]["metadata"]["labels"])):
         trial.start_stranger(space, labels)
         reached = trial.reached("stranger", [*servers, KUBERNETES], space)
-        # Of another namespace the chart decides nothing but what it lets in: machines, by their addresses, to the
-        # encrypted port, and all pods of a cluster have such addresses.
-        expected = set() if space == trial.space else {MACHINES, KUBERNETES[0]}
+        # What leaves a pod of another namespace is not the chart's to decide.
+        expected = set() if space == trial.space else {KUBERNETES[0]}
         wrong += [f"a stranger in {space} to {server}" for server in reached ^ expected]
-        allowed = f"{MACHINES} alone" if MACHINES in expected else "none"
-        seen.append(f"a stranger in the namespace {space} reaches {allowed} of {len(servers)}")
+        seen.append(f"a stranger in the namespace {space} reaches none of {len(servers)}")
+    with machine_outside():
+        if not reaches(MACHINE, GATEWAY, MACHINES_PORT):
+            wrong.append("a machine to the node's port for machines")
+        if reaches(STRANGER, GATEWAY, MACHINES_PORT):
+            wrong.append(f"{STRANGER}, of no network of machines, to the node's port for machines")
+    seen.append(
+        "from outside the node's port leads a machine's address to the broker, and another address nowhere"
+    )
     if wrong:
         raise RuntimeError(f"not as the chart names it: {', '.join(sorted(wrong))}")
     return seen

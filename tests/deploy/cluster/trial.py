@@ -15,16 +15,21 @@ from typing import Any, Self
 import requests
 import yaml
 
-from tests.deploy.cluster.node import GATEWAY, OneNode, wait
+from tests.deploy.cluster.node import GATEWAY, PODS, OneNode, wait
 
 REPOSITORY = Path(__file__).parents[3]
 CHART = REPOSITORY / "deploy" / "helm" / "fanwatch"
 HELM = REPOSITORY / ".cache" / "servers" / "bin" / "helm"
 SPACE = "fanwatch"
+MACHINES_PORT = 30883
+"""Of the node, where machines from outside reach the broker."""
 VALUES = (
     "--set=grafana.enabled=false",
     "--set=simulator.fans=1",
     f"--set=networkPolicy.kubernetes={GATEWAY}/32",
+    "--set=broker.expose.type=NodePort",
+    f"--set=broker.expose.nodePort={MACHINES_PORT}",
+    f"--set-json=networkPolicy.machines={json.dumps([{'cidr': '10.0.0.0/8', 'except': [PODS]}])}",
 )
 """Of every revision."""
 
