@@ -1,13 +1,16 @@
 """What an intruder would look for: each protective setting of the chart stands where it must."""
 
+import json
 import re
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
+import yaml
 
 from edge_manager.site.credentials import CREDENTIALS, GIVEN, MOSQUITTO
 from edge_manager.site.preparation import ACL_FILE, PASSWORD_FILE, PROBE_OPTIONS_FILE, TLS_FILE
-from testbed.chart import VALUES, Pod, pods, rendered
+from testbed.chart import CHART, VALUES, Pod, helm, pods, rendered
 
 MORE = {
     "values.yaml": (
@@ -252,6 +255,72 @@ def test_the_database_and_the_scoring_service_are_reached_by_our_pods_alone() ->
         ]
         assert peers
         assert all(set(peer) == {"podSelector"} for peer in peers)
+
+
+def addresses_let_in(*settings: str) -> list[dict[str, Any]]:
+    """The networks from which the broker is reached."""
+    (labels,) = [
+        pod.labels for pod in pods(rendered("values.yaml", *settings)) if pod.labels[NAME] == "mosquitto"
+    ]
+    return [
+        peer["ipBlock"]
+        for spec in policies("values.yaml", settings).values()
+        if selects(spec["podSelector"], labels)
+        for rule in spec.get("ingress", [])
+        for peer in rule["from"]
+        if "ipBlock" in peer
+    ]
+
+
+def lets_in(block: dict[str, Any], address: str) -> bool:
+    return ip_address(address) in ip_network(block["cidr"]) and not any(
+        ip_address(address) in ip_network(each) for each in block.get("except", [])
+    )
+
+
+def test_the_broker_is_open_to_no_network_while_it_is_not_exposed() -> None:
+    assert not addresses_let_in()
+
+
+@pytest.mark.parametrize("kind", ["NodePort", "LoadBalancer"])
+def test_an_exposed_broker_is_open_to_machines_and_not_to_other_pods_of_k3s(kind: str) -> None:
+    blocks = addresses_let_in(f"broker.expose.type={kind}")
+    for machine in ("10.1.2.3", "172.20.0.9", "192.168.7.20"):
+        assert any(lets_in(block, machine) for block in blocks), machine
+    assert not any(lets_in(block, pod) for block in blocks for pod in ("10.42.0.5", "10.42.255.9"))
+    assert not any(lets_in(block, "203.0.113.9") for block in blocks)
+
+
+def test_a_load_balancer_of_k3s_may_hand_machines_on_and_no_other_pod_may() -> None:
+    """Its pods hide the machine's address behind their own, on some of a node's addresses."""
+    for kind, expected in (("ClusterIP", 0), ("NodePort", 0), ("LoadBalancer", 1)):
+        spec = policies("values.yaml", (f"broker.expose.type={kind}",)).get("machines-to-mosquitto-in", {})
+        peers = [peer for rule in spec.get("ingress", []) for peer in rule["from"] if "ipBlock" not in peer]
+        assert len(peers) == expected, kind
+        for peer in peers:
+            assert peer["namespaceSelector"] == {
+                "matchLabels": {"kubernetes.io/metadata.name": "kube-system"}
+            }
+            assert peer["podSelector"]["matchLabels"] == {
+                "svccontroller.k3s.cattle.io/svcname": "mosquitto-devices",
+                "svccontroller.k3s.cattle.io/svcnamespace": "fanwatch",
+            }
+
+
+def test_the_machines_networks_are_the_operators_to_name() -> None:
+    machines = [{"cidr": "192.168.7.0/24"}]
+    settings = ("broker.expose.type=NodePort",)
+    rendered_with = helm(
+        *("template", "fanwatch", str(CHART), "--set", *settings),
+        *("--set-json", f"networkPolicy.machines={json.dumps(machines)}"),
+        *("--show-only", "templates/network.yaml"),
+    )
+    (policy,) = [
+        each
+        for each in yaml.safe_load_all(rendered_with)
+        if each and each["metadata"]["name"] == "machines-to-mosquitto-in"
+    ]
+    assert policy["spec"]["ingress"][0]["from"] == [{"ipBlock": machines[0]}]
 
 
 @pytest.mark.parametrize(("values", "settings"), ALL)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import requests
 
-from tests.deploy.cluster.node import BIN, OneNode
+from tests.deploy.cluster.node.one_node import BIN, OneNode
 from tests.deploy.cluster.steps import STEPS
 from tests.deploy.cluster.trial import HELM, REPOSITORY, Trial, say
 

@@ -7,9 +7,13 @@ from typing import Any
 
 import yaml
 
-from tests.deploy.cluster.node import CLUSTER, GATEWAY, wait
+from tests.deploy.cluster.node.kubectl import wait_until
+from tests.deploy.cluster.node.kubernetes import KUBERNETES
+from tests.deploy.cluster.node.network import GATEWAY
+from tests.deploy.cluster.node.one_node import CLUSTER
+from tests.deploy.cluster.outside import MACHINE, STRANGER, machine_outside, reaches
 from tests.deploy.cluster.training import train, values_for_training
-from tests.deploy.cluster.trial import CHART, REPOSITORY, VALUES, Trial
+from tests.deploy.cluster.trial import CHART, MACHINES_PORT, REPOSITORY, VALUES, Trial
 
 __all__ = ["STEPS", "Step"]
 
@@ -23,9 +27,8 @@ SENDERS = ("first", "second", "node", "third", "fourth", "trained")
 """Each sends the readings of one step."""
 ASKING = ("predictor", "inference", "monitor", "drift", "history")
 """Kinds of pods with Python in them, to try the ways between pods from."""
-MACHINES = "mosquitto 8883"
 VOLUMES = 5
-KUBERNETES = ("kubernetes", "10.245.0.1", 443)
+KUBERNETES_API = ("kubernetes", KUBERNETES, 443)
 THIRD = '"deviceID" =~ /^third-/'
 
 Step = Callable[[Trial], list[str]]
@@ -82,9 +85,11 @@ def delete_pods(trial: Trial) -> list[str]:
         before = trial.pods(kind)[0]["metadata"]
         how = ("--grace-period=0", "--force") if kind in KILLED else ("--wait=true",)
         trial.kubectl("delete", "pod", before["name"], *how)
-        wait(f"another {kind}", partial(trial.is_replaced, kind, before["uid"]), 240)
+        wait_until(partial(trial.is_replaced, kind, before["uid"]), within_s=240, what=f"another {kind}")
         seen.append(f"{kind} back")
-    wait(f"{READINGS} acknowledged readings", lambda: trial.sent("first") >= READINGS, 300)
+    wait_until(
+        lambda: trial.sent("first") >= READINGS, within_s=300, what=f"{READINGS} acknowledged readings"
+    )
     return [*seen, trial.end_readings("first", fans=10)]
 
 
@@ -93,11 +98,12 @@ def keep_to_policies(trial: Trial) -> list[str]:
     named = trial.paths()
     ports = {(server, port) for _, server, port in named} | {("mosquitto", 8883)}
     servers = [(f"{name} {port}", trial.address(name), port) for name, port in sorted(ports)]
+    servers.append(("the node's port for machines", GATEWAY, MACHINES_PORT))
     tried, wrong = 0, []
     for client in ASKING:
         expected = {f"{server} {port}" for who, server, port in named if who == client}
         # What a pod says to itself passes no network.
-        asked = [each for each in servers if each[0].split()[0] != client] + [KUBERNETES]
+        asked = [each for each in servers if each[0].split()[0] != client] + [KUBERNETES_API]
         tried += len(asked)
         reached = trial.reached(trial.pods(client)[0]["metadata"]["name"], asked)
         wrong += [f"{client} to {server}" for server in reached ^ expected]
@@ -105,13 +111,19 @@ def keep_to_policies(trial: Trial) -> list[str]:
     seen = [f"{tried} ways between pods tried, the {opened} that the chart names open, the others closed"]
     for space, labels in ((trial.space, {}), ("default", trial.pods("predictor")[0]["metadata"]["labels"])):
         trial.start_stranger(space, labels)
-        reached = trial.reached("stranger", [*servers, KUBERNETES], space)
-        # Of another namespace the chart decides nothing but what it lets in: machines, by their addresses, to the
-        # encrypted port, and all pods of a cluster have such addresses.
-        expected = set() if space == trial.space else {MACHINES, KUBERNETES[0]}
+        reached = trial.reached("stranger", [*servers, KUBERNETES_API], space)
+        # What leaves a pod of another namespace is not the chart's to decide.
+        expected = set() if space == trial.space else {KUBERNETES_API[0]}
         wrong += [f"a stranger in {space} to {server}" for server in reached ^ expected]
-        allowed = f"{MACHINES} alone" if MACHINES in expected else "none"
-        seen.append(f"a stranger in the namespace {space} reaches {allowed} of {len(servers)}")
+        seen.append(f"a stranger in the namespace {space} reaches none of {len(servers)}")
+    with machine_outside():
+        if not reaches(MACHINE, GATEWAY, MACHINES_PORT):
+            wrong.append("a machine to the node's port for machines")
+        if reaches(STRANGER, GATEWAY, MACHINES_PORT):
+            wrong.append(f"{STRANGER}, of no network of machines, to the node's port for machines")
+    seen.append(
+        "from outside the node's port leads a machine's address to the broker, and another address nowhere"
+    )
     if wrong:
         raise RuntimeError(f"not as the chart names it: {', '.join(sorted(wrong))}")
     return seen
@@ -122,16 +134,18 @@ def kill_the_node(trial: Trial) -> list[str]:
     before = trial.restarts()
     stay = trial.staying()
     with trial.readings_from_outside("node", fans=10, rate=5):
-        wait("readings", lambda: trial.acknowledged(GATEWAY) >= READINGS / 4, 60)
+        wait_until(lambda: trial.acknowledged(GATEWAY) >= READINGS / 4, within_s=60, what="readings")
         killed = trial.node.kill_and_start_again()
         seen = [f"{killed} containers killed with kubelet, containerd, etcd and the API server"]
-        wait(
-            "each pod started again",
+        wait_until(
             lambda: trial.restarts() >= before + len(stay) and trial.are_ready(),
-            300,
+            within_s=300,
+            what="each pod started again",
         )
         now = trial.acknowledged(GATEWAY)
-        wait("more readings", lambda: trial.acknowledged(GATEWAY) >= now + READINGS / 4, 120)
+        wait_until(
+            lambda: trial.acknowledged(GATEWAY) >= now + READINGS / 4, within_s=120, what="more readings"
+        )
         acknowledged = trial.acknowledged(GATEWAY)
     return [*seen, f"all {len(stay)} pods came back", trial.nothing_lost("node", acknowledged, 10)]
 
@@ -141,11 +155,18 @@ def scale(trial: Trial) -> list[str]:
     if len(trial.pods("predictor")) != 1:
         raise RuntimeError("the autoscaler was to leave the predictor alone where there is little to do")
     trial.start_readings("second", fans=40, rate=LOAD / 40)
-    wait("a second predictor, by the autoscaler", lambda: len(trial.pods("predictor")) == 2, 400)
+    wait_until(
+        lambda: len(trial.pods("predictor")) == 2, within_s=400, what="a second predictor, by the autoscaler"
+    )
     why = trial.node.get("-n", trial.space, "events", "--field-selector=reason=SuccessfulRescale")["items"]
     trial.kubectl("rollout", "status", "statefulset/predictor", "--timeout=180s")
     before = trial.sent("second")
-    wait(f"{READINGS} readings more", lambda: trial.sent("second") >= before + READINGS, 300)
+    wait_until(
+        lambda: trial.sent("second") >= before + READINGS, within_s=300, what=f"{READINGS} readings more"
+    )
+    used = trial.used_cpu()
+    if set(used) != {"predictor", "inference"}:
+        raise RuntimeError(f"each autoscaler was to know how much CPU its pods use: {used}")
     whole = trial.end_readings("second", fans=40)
     shares = {
         pod["metadata"]["name"]: trial.metric(
@@ -158,6 +179,8 @@ def scale(trial: Trial) -> list[str]:
     return [
         f"{LOAD} readings a second",
         *(str(each["message"]) for each in why if each["involvedObject"]["name"] == "predictor"),
+        "CPU as the autoscalers read it: "
+        + ", ".join(f"{name} {percent} % of its request" for name, percent in sorted(used.items())),
         whole,
         "verdicts of each: " + ", ".join(f"{name} {count:.0f}" for name, count in sorted(shares.items())),
     ]
@@ -184,7 +207,7 @@ def upgrade(trial: Trial) -> list[str]:
     newest = (
         f'SELECT last("model") FROM "raw"."anomaly" WHERE {THIRD} AND time > now() - 5s GROUP BY "deviceID"'
     )
-    wait("verdicts of fan:2", lambda: trial.values(newest) == {"fan:2"}, 120)
+    wait_until(lambda: trial.values(newest) == {"fan:2"}, within_s=120, what="verdicts of fan:2")
     whole = trial.end_readings("third", fans=10)
     models = trial.values(f'SELECT "model" FROM "raw"."anomaly" WHERE {THIRD} GROUP BY "deviceID"')
     if len(trial.pods("predictor")) != 2:
@@ -196,7 +219,7 @@ def roll_back(trial: Trial) -> list[str]:
     """To what was installed first, while readings flow."""
     trial.start_readings("fourth", fans=10, rate=5)
     trial.helm("rollback", "fanwatch", "1", "--wait", "--wait-for-jobs", "--timeout=10m")
-    wait("readings after it", lambda: trial.sent("fourth") >= READINGS / 2, 120)
+    wait_until(lambda: trial.sent("fourth") >= READINGS / 2, within_s=120, what="readings after it")
     whole = trial.end_readings("fourth", fans=10)
     models = trial.values('SELECT "model" FROM "raw"."anomaly" WHERE "deviceID" =~ /^fourth-/')
     if len(trial.pods("predictor")) != 2:
@@ -208,7 +231,9 @@ def uninstall(trial: Trial) -> list[str]:
     """What is stored and who may sign in stays."""
     secrets = trial.secrets()
     trial.helm("uninstall", "fanwatch", "--wait", "--timeout=5m")
-    wait("no pod of the chart", lambda: trial.names("pods") <= {*SENDERS, "stranger"}, 120)
+    wait_until(
+        lambda: trial.names("pods") <= {*SENDERS, "stranger"}, within_s=120, what="no pod of the chart"
+    )
     claims = trial.names("pvc")
     if claims != {"data-influxdb-0", "data-mosquitto-0", "data-monitor-0", "models", "pipeline-data"}:
         raise RuntimeError(f"five volumes were to stay: {sorted(claims)}")

@@ -7,7 +7,8 @@ import requests
 import yaml
 
 from tests.deploy.cluster import closed_alarms
-from tests.deploy.cluster.node import CLUSTER, wait
+from tests.deploy.cluster.node.kubectl import wait_until
+from tests.deploy.cluster.node.one_node import CLUSTER
 from tests.deploy.cluster.trial import CHART, VALUES, Trial
 from tests.training.recorded_plant import BEGIN, DEVICES, END, ILL, stored_readings
 
@@ -31,7 +32,7 @@ def train(trial: Trial) -> list[str]:
     )
     trial.start_readings("trained", fans=10, rate=5)
     trial.kubectl("create", "job", JOB, "--from=cronjob/pipeline")
-    wait(f"the end of the job {JOB}", lambda: _ended(trial) is not None, _WITHIN_S)
+    wait_until(lambda: _ended(trial) is not None, within_s=_WITHIN_S, what=f"the end of the job {JOB}")
     log = trial.kubectl("logs", f"job/{JOB}", "--all-containers")
     if _ended(trial) != "Complete":
         raise RuntimeError(f"the job {JOB} did not complete: {log[-3000:]}")
@@ -39,7 +40,7 @@ def train(trial: Trial) -> list[str]:
         'SELECT last("model") FROM "raw"."anomaly" WHERE "deviceID" =~ /^trained-/ AND time > now() - 5s '
         'GROUP BY "deviceID"'
     )
-    wait("verdicts of fan:3", lambda: trial.values(newest) == {"fan:3"}, 120)
+    wait_until(lambda: trial.values(newest) == {"fan:3"}, within_s=120, what="verdicts of fan:3")
     whole = trial.end_readings("trained", fans=10)
     (labels,) = [line for line in log.splitlines() if "closed alarm" in line]
     (better,) = [line.strip() for line in log.splitlines() if "is better than" in line][:1]

@@ -9,22 +9,29 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from socket import socket
 from typing import Any, Self
 
 import requests
 import yaml
 
-from tests.deploy.cluster.node import GATEWAY, OneNode, wait
+from testbed.waiting import port_answers
+from tests.deploy.cluster.node.kubectl import wait_until
+from tests.deploy.cluster.node.network import GATEWAY, PODS
+from tests.deploy.cluster.node.one_node import OneNode
 
 REPOSITORY = Path(__file__).parents[3]
 CHART = REPOSITORY / "deploy" / "helm" / "fanwatch"
 HELM = REPOSITORY / ".cache" / "servers" / "bin" / "helm"
 SPACE = "fanwatch"
+MACHINES_PORT = 30883
+"""Of the node, where machines from outside reach the broker."""
 VALUES = (
     "--set=grafana.enabled=false",
     "--set=simulator.fans=1",
     f"--set=networkPolicy.kubernetes={GATEWAY}/32",
+    "--set=broker.expose.type=NodePort",
+    f"--set=broker.expose.nodePort={MACHINES_PORT}",
+    f"--set-json=networkPolicy.machines={json.dumps([{'cidr': '10.0.0.0/8', 'except': [PODS]}])}",
 )
 """Of every revision."""
 
@@ -33,11 +40,6 @@ def say(line: str) -> None:
     """Tells at once how far it is."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
-
-
-def _listens(host: str, port: int) -> bool:
-    with socket() as tried:
-        return tried.connect_ex((host, port)) == 0
 
 
 class Trial:
@@ -148,6 +150,15 @@ class Trial:
             for pod in self.staying()
             for each in pod["status"].get("containerStatuses", [])
         )
+
+    def used_cpu(self) -> dict[str, int]:
+        """Per cent of what its pods request, of each autoscaler that was told."""
+        return {
+            str(scaler["metadata"]["name"]): int(metric["resource"]["current"]["averageUtilization"])
+            for scaler in self.node.get("-n", SPACE, "horizontalpodautoscalers")["items"]
+            for metric in scaler["status"].get("currentMetrics") or []
+            if "averageUtilization" in metric.get("resource", {}).get("current", {})
+        }
 
     def paths(self) -> set[tuple[str, str, int]]:
         """Client, server and port of each way between two kinds of pods that a policy of the chart names."""
@@ -273,7 +284,7 @@ class Trial:
                 stderr=subprocess.STDOUT,
             )
             try:
-                wait("the simulator", lambda: _listens(GATEWAY, 9102), 60)
+                wait_until(lambda: port_answers(9102, GATEWAY), within_s=60, what="the simulator")
                 yield
             finally:
                 process.terminate()
@@ -311,7 +322,7 @@ class Trial:
             )
 
         try:
-            wait("every reading in InfluxDB, with its verdict", whole, 180)
+            wait_until(whole, within_s=180, what="every reading in InfluxDB, with its verdict")
         except TimeoutError as error:
             readings, verdicts = self.stored("telemetry", name), self.stored("anomaly", name)
             found = {device: (len(seqs), len(verdicts.get(device, []))) for device, seqs in readings.items()}
