@@ -200,6 +200,11 @@ class Trial:
             if line.startswith(name) and "_created" not in line
         )
 
+    def published(self, pod: str) -> float:
+        """How many verdicts a predictor's pod has published since it started."""
+        address = self.node.get("-n", SPACE, "pod", pod)["status"]["podIP"]
+        return self.metric(address, 9101, "fanwatch_predictor_verdicts_published_total")
+
     # -- doing -------------------------------------------------------------------------------------------
 
     def helm(self, *arguments: str) -> str:
