@@ -11,7 +11,7 @@ from tests.deploy.cluster.node.kubectl import wait_until
 from tests.deploy.cluster.node.kubernetes import KUBERNETES
 from tests.deploy.cluster.node.network import GATEWAY
 from tests.deploy.cluster.node.one_node import CLUSTER
-from tests.deploy.cluster.outside import MACHINE, STRANGER, machine_outside, reaches
+from tests.deploy.cluster.outside import MACHINE, STRANGER, machine_outside
 from tests.deploy.cluster.training import train, values_for_training
 from tests.deploy.cluster.trial import CHART, MACHINES_PORT, REPOSITORY, VALUES, Trial
 
@@ -116,10 +116,10 @@ def keep_to_policies(trial: Trial) -> list[str]:
         expected = set() if space == trial.space else {KUBERNETES_API[0]}
         wrong += [f"a stranger in {space} to {server}" for server in reached ^ expected]
         seen.append(f"a stranger in the namespace {space} reaches none of {len(servers)}")
-    with machine_outside():
-        if not reaches(MACHINE, GATEWAY, MACHINES_PORT):
+    with machine_outside() as machine:
+        if not machine.reaches(MACHINE, GATEWAY, MACHINES_PORT):
             wrong.append("a machine to the node's port for machines")
-        if reaches(STRANGER, GATEWAY, MACHINES_PORT):
+        if machine.reaches(STRANGER, GATEWAY, MACHINES_PORT):
             wrong.append(f"{STRANGER}, of no network of machines, to the node's port for machines")
     seen.append(
         "from outside the node's port leads a machine's address to the broker, and another address nowhere"
