@@ -53,11 +53,9 @@ def docker(
     return result
 
 
-def fanwatch(
-    *arguments: str, folder: Path = ROOT, project: str = PROJECT
-) -> subprocess.CompletedProcess[str]:
-    """Runs the host's command on a project of the tests, in a site's folder."""
-    here = {"COMPOSE_PROJECT_NAME": project, "FANWATCH_BIND": BIND, "FANWATCH_UNENCRYPTED_MQTT_BIND": BIND}
+def fanwatch(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Runs the host's command on the project of the tests, in a site's folder."""
+    here = {"COMPOSE_PROJECT_NAME": PROJECT, "FANWATCH_BIND": BIND, "FANWATCH_UNENCRYPTED_MQTT_BIND": BIND}
     return subprocess.run(
         [sys.executable, "-m", "fanwatch.cli", *arguments],
         cwd=ROOT,
@@ -93,19 +91,17 @@ class Stack:
 
     Args:
         folder: The site's.
-        project: Under which the engine knows it.
     """
 
-    def __init__(self, folder: Path = ROOT, project: str = PROJECT) -> None:
+    def __init__(self, folder: Path = ROOT) -> None:
         self._folder = folder
-        self._project = project
         has_grafana = docker("image", "inspect", GRAFANA_IMAGE, check=False).returncode == 0
         self.left_out = [] if has_grafana else ["grafana"]
         self.services = [s for s in self.compose("config", "--services").split() if s not in self.left_out]
 
     def compose(self, *arguments: str, check: bool = True, timeout_s: float = 600) -> str:
         """Runs one docker compose command and returns what it wrote."""
-        whole = ("compose", "-p", self._project, *arguments)
+        whole = ("compose", "-p", PROJECT, *arguments)
         return docker(*whole, check=check, timeout_s=timeout_s, folder=self._folder).stdout
 
     def up(self, *options: str) -> None:
@@ -123,7 +119,7 @@ class Stack:
 
     def execute(self, service: str, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs a command inside a service's container, as that service's user."""
-        whole = ("compose", "-p", self._project, "exec", "-T", service, *command)
+        whole = ("compose", "-p", PROJECT, "exec", "-T", service, *command)
         return docker(*whole, check=check, folder=self._folder)
 
     def containers(self) -> dict[str, dict[str, Any]]:

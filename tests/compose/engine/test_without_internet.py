@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from testbed.containers import BIND, ROOT, Stack, docker, fanwatch, sign_in
+from testbed.containers import BIND, PROJECT, ROOT, Stack, docker, fanwatch, sign_in
 from testbed.readings import now_ms, reading
 from testbed.waiting import wait_until
 from training.signing import generate_keys, sign_bundle
-
-SITE = "fanwatch-test-site"
 
 
 @pytest.fixture
@@ -38,11 +36,11 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     site = tmp_path / "site"
     yield site
     if (site / "docker-compose.yml").exists():
-        docker("compose", "-p", SITE, "down", "--volumes", folder=site)
+        docker("compose", "-p", PROJECT, "down", "--volumes", folder=site)
 
 
 def on_the_site(*arguments: str, folder: Path) -> str:
-    done: subprocess.CompletedProcess[str] = fanwatch(*arguments, folder=folder, project=SITE)
+    done = fanwatch(*arguments, folder=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -63,12 +61,13 @@ def test_one_signed_file_makes_a_site_whose_data_outlives_its_containers_and_vol
     stack: Stack, tmp_path: Path, key: Path, model: Path, folder: Path
 ) -> None:
     bundle, public, data = tmp_path / "site.fanwatch", key.with_suffix(".pub"), tmp_path / "data"
+    stack.compose("--profile", "*", "build", "--quiet", timeout_s=1200)
     left_out = [option for name in stack.left_out for option in ("--leave-out", name)]
     made = fanwatch("bundle", "--out", str(bundle), "--key", str(key), "--model", str(model), *left_out)
     assert made.returncode == 0, made.stderr
 
     # From here on a machine that holds none of the images by name.
-    stack.down()
+    stack.down("--volumes")
     images = json.loads(subprocess.check_output(["tar", "-xOf", bundle, "manifest.json"]))["images"]
     docker("image", "rm", "--force", "--no-prune", *images)
     trusted = ("--key", str(public))
@@ -77,7 +76,7 @@ def test_one_signed_file_makes_a_site_whose_data_outlives_its_containers_and_vol
     start = ("up", "--bundle", str(bundle), *trusted, *stack.services)
     assert "fan:2 is on the device" in on_the_site(*start, folder=folder)
 
-    site = Stack(folder, SITE)
+    site = Stack(folder)
     password = site.password("mqtt-monitor")
     store_a_reading(site, "first")
     kept = {"mosquitto-data", "influxdb-data", "monitor-data", "models", "secrets-operator"}
