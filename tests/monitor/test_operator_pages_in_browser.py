@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -407,8 +408,10 @@ def test_maintenance_is_planned_and_cancelled_on_the_page_of_the_machine(
         sign_in(page, plant)
         expect(page.get_by_label("From")).not_to_have_value("")  # the page's own suggestion
         page.get_by_role("textbox", name="Reason").fill("new bearing")
-        today = page.get_by_label("Until").input_value()[:10]
-        page.get_by_label("From").fill(f"{today}T00:00")
+        an_hour_ago = datetime.now().astimezone() - timedelta(
+            hours=1
+        )  # as the browser's clock, also before midnight
+        page.get_by_label("From").fill(f"{an_hour_ago:%Y-%m-%dT%H:%M}")
         page.get_by_role("button", name="Plan").click()
         window = page.locator("#planned-list li")
         expect(window).to_contain_text("planned by operator: new bearing")
