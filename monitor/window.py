@@ -80,9 +80,8 @@ class Window:
             self._names = point.names
             self._capacity = max(_FEWEST_POINTS, min(self._wanted, _MAX_NUMBERS // max(1, len(point.names))))
         is_kept = True
-        while (
-            len(points) > self._capacity
-        ):  # more than once only where a machine sends more signals than it did
+        # More than once only where a machine sends more signals than it did.
+        while len(points) > self._capacity:
             oldest = points.pop(0)
             self._known.discard(oldest.identity)
             is_kept = is_kept and oldest is not point
