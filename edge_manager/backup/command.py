@@ -16,7 +16,8 @@ from edge_manager.backup.operations import restore as bring_back
 from edge_manager.backup.site_stack import ComposeStack
 from edge_manager.backup.upgrade import UpgradeError
 from edge_manager.backup.upgrade_run import Upgrade
-from edge_manager.device.compose import Compose, SiteError
+from edge_manager.device.compose import Compose
+from edge_manager.device.docker import SiteError
 
 app = typer.Typer(
     no_args_is_help=True,

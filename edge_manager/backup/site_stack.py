@@ -4,9 +4,8 @@ import platform
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from edge_manager.device.compose import Compose, SiteError
+from edge_manager.device.compose import Compose
 from edge_manager.device.env_file import read_values
-from edge_manager.device_health.compose import command, run
 
 __all__ = ["DATABASE_BACKUP", "DATABASE_RESTORE", "ComposeStack", "SiteStack"]
 
@@ -120,19 +119,17 @@ class ComposeStack(SiteStack):
     def places(self, verb: str) -> list[str]:
         """A container that has the volumes and no network; its image is made before, as building writes to stdout."""
         self._need_image()
-        return command("run", "--rm", "--no-deps", "-T", _SERVICE, verb)
+        return self._compose.command("run", "--rm", "--no-deps", "-T", _SERVICE, verb)
 
     def _need_image(self) -> None:
         [name] = self._compose.answer("config", "--images", _SERVICE).split()
-        try:
-            run(["docker", "image", "inspect", name], self._compose, 60)
-        except SiteError:
+        if not self._compose.docker.has_image(name):
             self._compose.answer("build", "--quiet", _SERVICE, timeout_s=3600)
 
     def database(self, script: str) -> list[str]:
         """In InfluxDB's own container: its backup service listens there alone."""
         inside = ("sh", "-c", script, "sh", "/var/lib/influxdb", "127.0.0.1:8088")
-        return command("exec", "-T", "influxdb", *inside)
+        return self._compose.command("exec", "-T", "influxdb", *inside)
 
     def prepare(self) -> None:
         """The folders of docker-compose.data-dir.yml, where .env says that data lives in one."""

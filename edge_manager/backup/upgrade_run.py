@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -12,13 +13,14 @@ from edge_manager.backup.encryption import Passphrase, Recipients
 from edge_manager.backup.operations import back_up
 from edge_manager.backup.site_stack import ComposeStack
 from edge_manager.backup.upgrade import STATE_FILE, Noted, UpgradeError, Used, is_fresh, objections
-from edge_manager.device.compose import Compose, SiteError
-from edge_manager.device_health.compose import run
+from edge_manager.device.compose import Compose
+from edge_manager.device.docker import SiteError
 from edge_manager.device_health.device import ComposeDevice, gather
 from edge_manager.device_health.findings import find
 
 __all__ = ["Upgrade"]
 
+_QUICK_S = 120.0
 _BUILD_S = 3600.0
 _TOOLS = ("archive", "model")
 """Images of commands, which have no container now and belong to the version all the same."""
@@ -212,7 +214,23 @@ class Upgrade:
         return self._git("rev-parse", "HEAD").strip()
 
     def _git(self, *arguments: str) -> str:
-        return run(["git", *arguments], self._compose, 120)
+        try:
+            ended = subprocess.run(  # noqa: S603 - a list, no shell
+                ["git", *arguments],  # noqa: S607 - the person's own
+                cwd=self._compose.folder,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_QUICK_S,
+            )
+        except FileNotFoundError as error:
+            raise SiteError("git is not installed") from error
+        except subprocess.TimeoutExpired as error:
+            raise SiteError(f"`git {' '.join(arguments)}` did not end within {_QUICK_S:g} s") from error
+        if ended.returncode:
+            said = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
+            raise SiteError(f"`git {' '.join(arguments)}` failed: {said[-1]}")
+        return ended.stdout
 
     def _docker(self, *arguments: str) -> str:
-        return run(["docker", *arguments], self._compose, 120)
+        return self._compose.docker.answer(*arguments, timeout_s=_QUICK_S)

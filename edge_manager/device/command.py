@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from edge_manager.device.compose import COMPOSE_FILE, Compose, SiteError
+from edge_manager.device.compose import COMPOSE_FILE, Compose
+from edge_manager.device.docker import SiteError
 from edge_manager.device.env_file import read_values, with_values
 from edge_manager.device.log_lines import LEVELS, read_line
 from edge_manager.device.machine import State, as_table, survey
 from edge_manager.device.mistakes import as_sentences
 from edge_manager.device.site_plan import DATA_DIR_FILE, OVERRIDE_FILE, SitePlan, this_machines_names
-from edge_manager.installation.engine import Engine
 from edge_manager.installation.operations import add_models, install
 
 app = typer.Typer(
@@ -150,10 +150,10 @@ def up(
             options += ["--no-build", "--pull", "never"]
         site = Compose(folder)
         if site.show("up", *options, *(services or [])):
-            site.engine_version()  # which says so when that is why
+            site.docker.engine_version()  # which says so when that is why
             raise SiteError(_what_is_not_well(site))
         site.reload_broker()
-        for model in [] if manifest is None else add_models(manifest, folder, Engine(folder)):
+        for model in [] if manifest is None else add_models(manifest, site):
             typer.echo(f"{model} is on the device; fanwatch model use makes it the one in use")
         typer.echo(_addresses(site))
 
@@ -168,7 +168,7 @@ def down(folder: Folder = _HERE) -> None:
     with as_sentences():
         site = Compose(folder)
         if site.show("down"):
-            site.engine_version()
+            site.docker.engine_version()
             raise SiteError("docker compose down failed; its own lines above say why")
 
 

@@ -1,27 +1,19 @@
 """Driving the Compose project of a site, as a person would with `docker compose`."""
 
 import json
-import os
-import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-__all__ = ["COMPOSE_FILE", "Compose", "SiteError"]
+from edge_manager.device.docker import Docker, Run, SiteError
+
+__all__ = ["COMPOSE_FILE", "Compose"]
 
 COMPOSE_FILE = "docker-compose.yml"
 _QUICK_S = 60
 _SIGNAL = "kill -HUP 1"
-
-
-class SiteError(Exception):
-    """What stands in the way of a command, in a sentence that says what to do."""
-
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
-"""subprocess.run, or what takes its place where there is no Docker."""
 
 
 class Compose:
@@ -31,8 +23,11 @@ class Compose:
         folder: The site's folder: the one with docker-compose.yml and .env.
         run: Starts a program.
 
+    Attributes:
+        docker: The engine's own commands, from this folder.
+
     Raises:
-        SiteError: That is no site's folder, or Docker is not installed.
+        edge_manager.device.docker.SiteError: That is no site's folder, or Docker is not installed.
     """
 
     def __init__(self, folder: Path, run: Run = subprocess.run) -> None:
@@ -41,29 +36,30 @@ class Compose:
                 f"{folder.resolve()} is not a site's folder: it has no {COMPOSE_FILE}. Go to the folder of the clone, "
                 "or name it with --folder or FANWATCH_FOLDER"
             )
-        docker = shutil.which("docker")
-        if docker is None:
-            raise SiteError(
-                "Docker is not installed (no `docker` in PATH): see https://docs.docker.com/engine/install"
-            )
         self.folder = folder
-        self._docker = docker
-        self._run = run
+        self.docker = Docker(folder, run)
+        self._program = self.docker.program
 
-    def answer(self, *arguments: str, timeout_s: float | None = _QUICK_S) -> str:
+    def command(self, *arguments: str) -> list[str]:
+        """A docker compose command, for whoever runs it in the site's folder and reads or writes while it runs."""
+        return [self._program, "compose", "--progress", "quiet", *arguments]
+
+    def answer(
+        self, *arguments: str, timeout_s: float | None = _QUICK_S, stdin: IO[bytes] | None = None
+    ) -> str:
         """What a docker compose command writes to standard output.
 
         Raises:
             SiteError: It failed; with the sentence of whoever refused.
         """
-        done = self._start(arguments, timeout_s, capture_output=True)
+        done = self.docker.start("compose", *arguments, timeout_s=timeout_s, stdin=stdin)
         if done.returncode:
             raise SiteError(self.why(done.stderr))
         return done.stdout
 
     def show(self, *arguments: str) -> int:
         """Runs a docker compose command on the person's own terminal; its exit code."""
-        return self._start(arguments, None, capture_output=False).returncode
+        return self.docker.start("compose", *arguments, timeout_s=None, capture_output=False).returncode
 
     def lines(self, *arguments: str) -> Iterator[str]:
         """What a docker compose command writes to standard output, line by line while it runs.
@@ -74,7 +70,7 @@ class Compose:
         with (
             tempfile.TemporaryFile("w+", errors="replace") as errors,
             subprocess.Popen(  # noqa: S603 - docker, by its whole path
-                [self._docker, "compose", *arguments],
+                [self._program, "compose", *arguments],
                 cwd=self.folder,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -107,10 +103,19 @@ class Compose:
         """The services that run now."""
         return self.answer("ps", "--services", "--status", "running").split()
 
-    def resolved(self) -> dict[str, Any]:
-        """docker-compose.yml with every variable filled in."""
-        content: dict[str, Any] = json.loads(self.answer("config", "--format", "json"))
+    def resolved(self, *options: str) -> dict[str, Any]:
+        """docker-compose.yml with every variable filled in, as `docker compose OPTIONS config` says it."""
+        content: dict[str, Any] = json.loads(self.answer(*options, "config", "--format", "json"))
         return content
+
+    def receive_model(self, parcel: IO[bytes]) -> None:
+        """Puts a packed bundle of a model among those of the site; nothing uses it yet.
+
+        Raises:
+            SiteError: The site refused it.
+        """
+        receive = ("run", "--rm", "--no-deps", "-T", "model", "receive")
+        self.answer("--progress", "quiet", *receive, stdin=parcel, timeout_s=600)
 
     def containers(self) -> list[dict[str, Any]]:
         """What Compose tells of every container of the site, the ended ones too."""
@@ -124,12 +129,7 @@ class Compose:
     def volumes(self) -> list[str]:
         """The volumes that the engine keeps for this site."""
         label = f"label=com.docker.compose.project={self.resolved()['name']}"
-        done = self._start(
-            ("volume", "ls", "--quiet", "--filter", label), _QUICK_S, capture_output=True, compose=False
-        )
-        if done.returncode:
-            raise SiteError(self.why(done.stderr))
-        return done.stdout.split()
+        return self.docker.answer("volume", "ls", "--quiet", "--filter", label).split()
 
     def reload_broker(self) -> bool:
         """Makes a running broker read passwords, rules and certificate again; whether there is one.
@@ -150,56 +150,18 @@ class Compose:
         self.answer("restart", service, timeout_s=180)
         return True
 
-    def engine_version(self) -> str:
-        """The version of the engine that answers.
-
-        Raises:
-            SiteError: None does.
-        """
-        done = self._start(
-            ("version", "--format", "{{.Server.Version}}"), _QUICK_S, capture_output=True, compose=False
-        )
-        if done.returncode:
-            raise SiteError(_engine_silent(done.stderr))
-        return done.stdout.strip()
-
     def compose_version(self) -> str:
         """The version of Compose.
 
         Raises:
             SiteError: There is no Compose v2.
         """
-        done = self._start(("version", "--short"), _QUICK_S, capture_output=True)
+        done = self.docker.start("compose", "version", "--short")
         if done.returncode:
             raise SiteError(
                 "Docker has no Compose v2 (`docker compose version` fails): see https://docs.docker.com/compose/install"
             )
         return done.stdout.strip().removeprefix("v")
-
-    def _start(
-        self,
-        arguments: tuple[str, ...],
-        timeout_s: float | None,
-        *,
-        capture_output: bool,
-        compose: bool = True,
-    ) -> subprocess.CompletedProcess[str]:
-        command = [self._docker, *(["compose"] if compose else []), *arguments]
-        try:
-            return self._run(
-                command,
-                cwd=self.folder,
-                env=os.environ | {"COMPOSE_ANSI": "auto"},
-                capture_output=capture_output,
-                stdin=subprocess.DEVNULL if capture_output else None,
-                text=True,
-                timeout=timeout_s,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise SiteError(
-                f"`docker {' '.join(command[1:4])} ...` did not end within {error.timeout:g} s: is the engine well?"
-            ) from error
 
     def why(self, errors: str) -> str:
         """The sentence of our own container, or the engine's silence, or what Docker says."""
@@ -207,17 +169,5 @@ class Compose:
         if ours:
             return "; ".join(ours)
         self.compose_version()
-        self.engine_version()
+        self.docker.engine_version()
         return errors.strip()[-2000:] or "docker compose failed and said nothing"
-
-
-def _engine_silent(errors: str) -> str:
-    if "permission denied" in errors.lower():
-        return (
-            "you may not speak to the Docker engine: run this as root, or join the group docker and sign in again "
-            "(who is in it is as good as root on this machine)"
-        )
-    return (
-        "no Docker engine answers: start it (`sudo systemctl start docker`). Docker says: "
-        f"{errors.strip().splitlines()[-1][:300] if errors.strip() else 'nothing'}"
-    )

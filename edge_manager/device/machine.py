@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from edge_manager.device.compose import Compose, SiteError
+from edge_manager.device.compose import Compose
+from edge_manager.device.docker import SiteError
 
 __all__ = [
     "PORTS",
@@ -200,7 +201,7 @@ def _survey_docker(folder: Path) -> tuple[list[Finding], bool]:
     except SiteError as error:
         return [Finding("Docker", State.BAD, "not usable", str(error))], False
     try:
-        engine = site.engine_version()
+        engine = site.docker.engine_version()
     except SiteError as error:
         return [Finding("Docker", State.BAD, "no engine", str(error)), compose], False
     try:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import typer
 
-from edge_manager.device.compose import SiteError
+from edge_manager.device.docker import SiteError
 from edge_manager.installation.bundle_file import BundleError
 from model_folder.folder import ModelFolderError
 

@@ -7,7 +7,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from edge_manager.device.compose import Compose, SiteError
+from edge_manager.device.compose import Compose
+from edge_manager.device.docker import SiteError
 from edge_manager.device_health.device import ComposeDevice, gather
 from edge_manager.device_health.facts import Facts
 from edge_manager.device_health.findings import Limits, find

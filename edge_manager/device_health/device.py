@@ -16,10 +16,10 @@ from typing import Any
 from cryptography import x509
 
 from contract.timestamp import format_timestamp
-from edge_manager.device.compose import Compose, SiteError
+from edge_manager.device.compose import Compose
+from edge_manager.device.docker import SiteError
 from edge_manager.device.env_file import read_values
 from edge_manager.device.machine import clock_is_synchronised, port_is_free
-from edge_manager.device_health.compose import command, run
 from edge_manager.device_health.facts import Broker, Certificate, Disk, Facts, Port, Service
 from edge_manager.device_health.figures import Figures
 
@@ -110,23 +110,23 @@ class ComposeDevice(Device):
     def figures_command(self, *, write: bool) -> list[str]:
         """In the history service, which reaches InfluxDB and has an account there."""
         options = ["--write"] if write else []
-        return command(
+        return self._compose.command(
             "exec", "-T", "history", "python", "-m", "edge_manager.device_health.figures", *options
         )
 
     def broker_command(self) -> list[str]:
         """In the broker's container, as its health check's user."""
-        return command(
+        return self._compose.command(
             "exec", "-T", "mosquitto", *subscriber("mosquitto_sub", 1883, "/run/fanwatch/probe_options")
         )
 
     def disks(self) -> tuple[Disk, ...]:
         """Where Docker keeps volumes and images."""
         try:
-            place = run(["docker", "info", "--format", "{{.DockerRootDir}}"], self._compose, _ANSWER_WITHIN_S)
+            root = self._compose.docker.root()
         except SiteError:
             return ()
-        disk = disk_of(Path(place.strip()), f"the disk of {place.strip()} (all of Docker's volumes)")
+        disk = disk_of(root, f"the disk of {root} (all of Docker's volumes)")
         return () if disk is None else (disk,)
 
     def published(self) -> list[tuple[str, str, int]]:

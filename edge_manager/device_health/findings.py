@@ -319,7 +319,7 @@ def _certificate(facts: Facts, limits: Limits) -> Iterator[Finding]:
     certificate = facts.certificate
     if certificate is None or certificate.days_left > limits.certificate_days:
         return
-    do = "docker compose run --rm setup  # makes a new one, which the broker takes within ten seconds"
+    do = "fanwatch rotate certificate  # devices trust the new one as they did the old"
     if certificate.days_left <= 0:
         yield _error(
             "certificate_expired",

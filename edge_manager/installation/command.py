@@ -2,15 +2,14 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from edge_manager.installation.bundle_file import BundleError
-from edge_manager.installation.engine import Engine
+from edge_manager.device.compose import Compose
+from edge_manager.device.mistakes import as_sentences
 from edge_manager.installation.operations import install as install_bundle
 from edge_manager.installation.operations import make_bundle
-from model_folder.folder import ModelFolderError
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, add_completion=False, pretty_exceptions_show_locals=False
@@ -40,10 +39,10 @@ def bundle(
     password_file: Annotated[Path | None, typer.Option(help="File with the private key's password.")] = None,
 ) -> None:
     """Write images, configuration and models of this site into one signed file."""
-    try:
+    with as_sentences():
         password = None if password_file is None else password_file.read_bytes().rstrip(b"\r\n")
         made = make_bundle(
-            Engine(folder),
+            Compose(folder),
             out,
             models=model or [],
             private_key=key,
@@ -51,8 +50,6 @@ def bundle(
             now=datetime.now(UTC),
             left_out=leave_out or [],
         )
-    except (BundleError, ModelFolderError, OSError) as error:
-        _fail(error)
     size = out.stat().st_size
     typer.echo(
         f"{out}: {size / 1e6:,.0f} MB, {len(made.images)} images for {made.architecture}, {len(made.files)} files; "
@@ -78,14 +75,7 @@ def install(
     ] = False,
 ) -> None:
     """Check a bundle, load its images, write its configuration; `fanwatch up --bundle` starts it too."""
-    try:
+    with as_sentences():
         manifest = install_bundle(file, key, folder, replace=replace)
-    except (BundleError, ModelFolderError, OSError) as error:
-        _fail(error)
     typer.echo(f"{file} of {manifest.made_at} is installed in {folder.resolve()}")
     typer.echo(f"Next:  fanwatch up --bundle {file}   starts it, and puts the bundle's models on the device")
-
-
-def _fail(error: Exception) -> NoReturn:
-    typer.echo(f"error: {error}", err=True)
-    raise typer.Exit(code=1)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from contract.bundle import MANIFEST_FILE, SIGNATURE_FILE
 from contract.timestamp import format_timestamp
+from edge_manager.device.compose import Compose
+from edge_manager.device.docker import Docker
 from edge_manager.installation.bundle_file import (
     IMAGES,
     MODELS,
@@ -18,7 +20,6 @@ from edge_manager.installation.bundle_file import (
     unpack_bundle,
     write_bundle,
 )
-from edge_manager.installation.engine import Engine
 from edge_manager.models.parcel import pack
 from edge_manager.models.versions import read_whole
 
@@ -26,10 +27,11 @@ __all__ = ["add_models", "install", "make_bundle"]
 
 ENVIRONMENT_FILE = ".env"
 _COMPOSE_FILES = "docker-compose*.yml"
+_EVERY_SERVICE = ("--profile", "*")
 
 
 def make_bundle(
-    engine: Engine,
+    site: Compose,
     out: Path,
     *,
     models: Sequence[Path],
@@ -41,7 +43,7 @@ def make_bundle(
     """Writes images, configuration and models of a site into one signed file, which appears whole or not at all.
 
     Args:
-        engine: Of the site's folder.
+        site: Its Compose project.
         out: The file.
         models: Folders of signed bundles that the site is to have besides those in its images.
         private_key: PEM.
@@ -51,9 +53,10 @@ def make_bundle(
 
     Raises:
         BundleError: An image is missing, or the configuration lies elsewhere.
+        edge_manager.device.docker.SiteError: Docker refused.
     """
-    images = _images(engine, left_out)
-    sources = _configuration(engine)
+    images = _images(site, left_out)
+    sources = _configuration(site)
     for folder in models:
         manifest = read_whole(folder)
         if not (folder / SIGNATURE_FILE).is_file():
@@ -65,11 +68,11 @@ def make_bundle(
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
         archive = Path(scratch, IMAGES)
-        engine.save(images, archive)
+        site.docker.save(images, archive)
         sources[IMAGES] = archive
         made = SiteManifest(
             made_at=format_timestamp(now),
-            architecture=engine.architecture(),
+            architecture=site.docker.architecture(),
             images=tuple(images),
             files=tuple(entry_of(path, file) for path, file in sources.items()),
         )
@@ -88,7 +91,7 @@ def install(
     folder: Path,
     *,
     replace: bool,
-    engine: Callable[[Path], Engine] = Engine,
+    engine: Callable[[Path], Docker] = Docker,
 ) -> SiteManifest:
     """Checks a bundle, loads its images and writes its configuration. Nothing is started.
 
@@ -103,6 +106,7 @@ def install(
 
     Raises:
         BundleError: It is refused, or what is there would be replaced; nothing was changed.
+        edge_manager.device.docker.SiteError: Docker refused.
         OSError: The folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -141,7 +145,7 @@ def install(
     return manifest
 
 
-def add_models(manifest: SiteManifest, folder: Path, docker: Engine) -> list[str]:
+def add_models(manifest: SiteManifest, site: Compose) -> list[str]:
     """Puts the bundle's models among those of the running site; nothing uses them yet.
 
     Returns:
@@ -151,12 +155,12 @@ def add_models(manifest: SiteManifest, folder: Path, docker: Engine) -> list[str
     for relative in sorted(
         {entry.path.rpartition("/")[0] for entry in manifest.files if entry.path.startswith(MODELS)}
     ):
-        bundle = folder / relative
+        bundle = site.folder / relative
         described = read_whole(bundle)
         with tempfile.TemporaryFile() as parcel:
             pack(bundle, described, parcel)
             parcel.seek(0)
-            docker.receive_model(parcel)
+            site.receive_model(parcel)
         added.append(described.model_id)
     return added
 
@@ -165,11 +169,12 @@ def _place(path: str) -> str:
     return path.removeprefix(SITE)
 
 
-def _images(engine: Engine, left_out: Sequence[str]) -> list[str]:
-    services = engine.config()["services"]
+def _images(site: Compose, left_out: Sequence[str]) -> list[str]:
+    services = site.resolved(*_EVERY_SERVICE)["services"]
     unwanted = {services[name].get("image") for name in left_out if name in services}
-    images = [name for name in engine.images() if name not in unwanted]
-    missing = [name for name in images if not engine.has_image(name)]
+    named = set(site.answer(*_EVERY_SERVICE, "config", "--images").split())
+    images = sorted(named - unwanted)
+    missing = [name for name in images if not site.docker.has_image(name)]
     if missing:
         raise BundleError(
             f"this machine has no {', '.join(missing)}: `docker compose --profile '*' pull --ignore-buildable` and "
@@ -178,14 +183,14 @@ def _images(engine: Engine, left_out: Sequence[str]) -> list[str]:
     return images
 
 
-def _configuration(engine: Engine) -> dict[str, Path]:
+def _configuration(site: Compose) -> dict[str, Path]:
     """Every file that the services mount from the site's folder, the Compose files, and the environment file."""
-    folder = engine.folder.resolve()
+    folder = site.folder.resolve()
     roots = {
         *folder.glob(_COMPOSE_FILES),
         *([folder / ENVIRONMENT_FILE] if (folder / ENVIRONMENT_FILE).is_file() else []),
     }
-    for name, service in engine.config()["services"].items():
+    for name, service in site.resolved(*_EVERY_SERVICE)["services"].items():
         for mount in service.get("volumes", []):
             if mount.get("type") != "bind":
                 continue

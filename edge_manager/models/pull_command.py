@@ -1,25 +1,21 @@
 """``fanwatch pull model``: a bundle from a folder or a registry onto this device, if one of our keys has signed it."""
 
-import subprocess
 import tempfile
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
+from edge_manager.device.compose import Compose
+from edge_manager.device.mistakes import as_sentences
 from edge_manager.models.parcel import pack
 from edge_manager.models.signature import check_signature
 from edge_manager.models.source import Wanted, fetch
 from edge_manager.models.versions import ModelVersions
-from model_folder.folder import ModelFolderError
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, add_completion=False, pretty_exceptions_show_locals=False
 )
-
-RECEIVE = ("docker", "compose", "run", "--rm", "--no-deps", "-T", "model", "receive")
-"""How a bundle comes into the volume of a Compose stack."""
-_RECEIVED_WITHIN_S = 600
 
 
 @app.command(
@@ -51,35 +47,18 @@ def model(
     plain_http: Annotated[bool, typer.Option(help="A registry without TLS, on this machine.")] = False,
 ) -> None:
     """Fetch a bundle, check its signature, and put it onto this device; nothing uses it yet."""
-    try:
+    with as_sentences():
+        site = None if folder is None else Compose(folder)
         with tempfile.TemporaryDirectory(prefix="fanwatch-pull-") as scratch:
             bundle = Path(scratch)
             manifest = fetch(Wanted.parse(wanted), source, bundle, plain_http=plain_http)
             signer = check_signature(bundle, key)
-            if folder is None:
+            if site is None:
                 ModelVersions(models, manifest.name).add(bundle)
             else:
                 with tempfile.TemporaryFile() as parcel:
                     pack(bundle, manifest, parcel)
                     parcel.seek(0)
-                    done = subprocess.run(  # noqa: S603 - docker by its own name, and nothing of the bundle
-                        RECEIVE,
-                        cwd=folder,
-                        stdin=parcel,
-                        capture_output=True,
-                        timeout=_RECEIVED_WITHIN_S,
-                        check=False,
-                    )
-                if done.returncode:
-                    _fail(
-                        ModelFolderError(f"{folder}: {done.stderr.decode(errors='replace').strip()[-500:]}")
-                    )
-    except (ModelFolderError, OSError, subprocess.TimeoutExpired) as error:
-        _fail(error)
+                    site.receive_model(parcel)
     typer.echo(f"{manifest.model_id} is on this device, signed with {signer.name}. To serve it:")
     typer.echo(f"  fanwatch model use {manifest.name} {manifest.version}")
-
-
-def _fail(error: Exception) -> NoReturn:
-    typer.echo(f"error: {error}", err=True)
-    raise typer.Exit(code=1)

@@ -175,12 +175,12 @@ CASES = {
     "certificate_expires": (
         replace(WELL, certificate=Certificate("127.0.0.1:8883", 12.4)),
         "the certificate at 127.0.0.1:8883 expires in 12 days",
-        "docker compose run --rm setup",
+        "fanwatch rotate certificate",
     ),
     "certificate_expired": (
         replace(WELL, certificate=Certificate("127.0.0.1:8883", -3)),
         "expired 3 days ago",
-        "docker compose run --rm setup",
+        "fanwatch rotate certificate",
     ),
     "model_missing": (
         with_figures(inference_ready=False),

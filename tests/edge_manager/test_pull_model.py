@@ -185,3 +185,13 @@ def test_a_parcel_with_anything_that_no_bundle_has_is_refused_and_writes_nothing
         unpack(stream, folder)
     shutil.rmtree(folder)
     assert list((tmp_path / "in").iterdir()) == []
+
+
+def test_a_folder_that_is_no_sites_is_said_before_anything_is_fetched(
+    bundles: Path, signer: Signer, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    result = pull("fan:2", bundles, signer, tmp_path / "models", "--folder", str(elsewhere))
+    assert result.exit_code == 1
+    assert f"error: {elsewhere} is not a site's folder" in result.stderr

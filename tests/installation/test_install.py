@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from edge_manager.device.docker import Docker
 from edge_manager.installation.bundle_file import BundleError, SiteManifest, entry_of, write_bundle
-from edge_manager.installation.engine import Engine
 from edge_manager.installation.operations import install
 from tests.inference.model_versions import Signer
 
 
 @dataclass(frozen=True, slots=True)
-class PlayedEngine(Engine):
+class PlayedDocker(Docker):
     """Takes images as Docker does, and remembers them."""
 
     arch: str = "amd64"
@@ -55,7 +55,7 @@ def bundle_of(tmp_path: Path, signer: Signer, compose: str = "name: x\n", image:
     return tmp_path / "site.fanwatch"
 
 
-def put(tmp_path: Path, signer: Signer, engine: PlayedEngine, *, replace: bool = False) -> None:
+def put(tmp_path: Path, signer: Signer, engine: PlayedDocker, *, replace: bool = False) -> None:
     install(
         tmp_path / "site.fanwatch",
         [signer.public_key],
@@ -71,7 +71,7 @@ def content(folder: Path) -> dict[str, str]:
 
 def test_images_are_loaded_and_configuration_is_in_its_place(tmp_path: Path, signer: Signer) -> None:
     bundle_of(tmp_path, signer)
-    engine = PlayedEngine(tmp_path)
+    engine = PlayedDocker(tmp_path)
     put(tmp_path, signer, engine)
     assert engine.loaded == [b"images"]
     assert content(tmp_path / "site") == {"docker-compose.yml": "name: x\n", ".env": "SITE=template\n"}
@@ -82,15 +82,15 @@ def test_the_sites_own_environment_stays_and_again_changes_nothing(tmp_path: Pat
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / ".env").write_text("SITE=own\n")
     for _ in range(2):
-        put(tmp_path, signer, PlayedEngine(tmp_path))
+        put(tmp_path, signer, PlayedDocker(tmp_path))
     assert content(tmp_path / "site") == {"docker-compose.yml": "name: x\n", ".env": "SITE=own\n"}
 
 
 def test_configuration_that_differs_is_replaced_only_when_told_to(tmp_path: Path, signer: Signer) -> None:
     bundle_of(tmp_path, signer)
-    put(tmp_path, signer, PlayedEngine(tmp_path))
+    put(tmp_path, signer, PlayedDocker(tmp_path))
     bundle_of(tmp_path, signer, compose="name: y\n")
-    engine = PlayedEngine(tmp_path)
+    engine = PlayedDocker(tmp_path)
     with pytest.raises(BundleError, match=r"docker-compose\.yml, which differ"):
         put(tmp_path, signer, engine)
     assert (engine.loaded, content(tmp_path / "site")["docker-compose.yml"]) == ([], "name: x\n")
@@ -102,7 +102,7 @@ def test_images_of_another_architecture_are_refused_before_they_are_loaded(
     tmp_path: Path, signer: Signer
 ) -> None:
     bundle_of(tmp_path, signer)
-    engine = PlayedEngine(tmp_path, arch="arm64")
+    engine = PlayedDocker(tmp_path, arch="arm64")
     with pytest.raises(BundleError, match="holds images for amd64, this machine's Docker runs arm64"):
         put(tmp_path, signer, engine)
     assert (engine.loaded, content(tmp_path / "site")) == ([], {})
@@ -110,7 +110,7 @@ def test_images_of_another_architecture_are_refused_before_they_are_loaded(
 
 def test_what_a_stranger_has_signed_is_neither_loaded_nor_written(tmp_path: Path, signer: Signer) -> None:
     bundle_of(tmp_path, Signer.make(tmp_path / "stranger"))
-    engine = PlayedEngine(tmp_path)
+    engine = PlayedDocker(tmp_path)
     with pytest.raises(BundleError, match="is not signed by"):
         put(tmp_path, signer, engine)
     assert (engine.loaded, content(tmp_path / "site")) == ([], {})
@@ -119,4 +119,4 @@ def test_what_a_stranger_has_signed_is_neither_loaded_nor_written(tmp_path: Path
 def test_an_image_that_the_archive_did_not_bring_is_named(tmp_path: Path, signer: Signer) -> None:
     bundle_of(tmp_path, signer, image="y:1")
     with pytest.raises(BundleError, match="has no y:1 after loading"):
-        put(tmp_path, signer, PlayedEngine(tmp_path))
+        put(tmp_path, signer, PlayedDocker(tmp_path))

@@ -13,9 +13,9 @@ from edge_manager.backup.encryption import new_key
 from testbed.containers import BIND, PROJECT, ROOT, Stack, fanwatch
 from testbed.waiting import wait_until
 
-NOT_OURS = {"clock_unsynchronised", "disk_fills", "fan_silent", "queue_grows"}
+NOT_OURS = {"clock_unsynchronised", "disk_fills", "fan_silent"}
 """What the machine of the tests may be guilty of, and what tests before these on the same stack may leave: fans
-that are gone, and a queue."""
+that are gone."""
 
 
 def told(*arguments: str) -> dict[str, Any]:
