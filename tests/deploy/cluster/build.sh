@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Builds what a one-node Kubernetes cluster is made of into .cache/cluster/bin: the Kubernetes programs and CoreDNS from the Go module
-# proxy (about ten minutes on two cores, once), the rest from Debian. Run it again at any time.
+# Builds what a one-node Kubernetes cluster is made of into .cache/cluster/bin: Kubernetes' programs, and those that K3s puts beside them,
+# from the Go module proxy (about ten minutes on two cores, once), the rest from Debian. Run it again at any time.
 set -euo pipefail
 
 KUBERNETES_VERSION=v1.34.1
 COREDNS_VERSION=v1.12.4
+KINE_VERSION=v0.17.5
+LOCAL_PATH_VERSION=v0.0.30
 NETWORK_POLICIES_VERSION=v0.8.0
 METRICS_SERVER_VERSION=v0.8.0
 
@@ -24,13 +26,13 @@ flock 9
 
 debian() {
   local missing=() package
-  for package in etcd-server containerd runc containernetworking-plugins iptables conntrack; do
+  for package in containerd runc containernetworking-plugins iptables conntrack; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
   done
   [ ${#missing[@]} = 0 ] && return
   say "Debian packages: ${missing[*]}"
   as_root apt-get -qq update
-  # Debian's etcd would start as a service of its own: this cluster starts its own one.
+  # Debian's containerd would start as a service: this cluster starts its own one.
   as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq -y --no-install-recommends install "${missing[@]}" \
     >"$BUILD/apt.log" 2>&1 || { tail -20 "$BUILD/apt.log" >&2; die "apt-get could not install: ${missing[*]}"; }
 }
@@ -57,10 +59,10 @@ kubernetes() {
   echo "$KUBERNETES_VERSION" >"$BIN/.kubernetes"
 }
 
-program() { # program NAME PACKAGE VERSION: one that go install builds by itself, and calls after its folder
+program() { # program NAME PACKAGE VERSION [CGO]: one that go install builds by itself, and calls after its folder; 1: it holds C
   [ "$(cat "$BIN/.$1" 2>/dev/null)" != "$3" ] || { say "$1 $3: ready"; return 0; }
   say "$1 $3: build"
-  GOBIN=$BIN CGO_ENABLED=0 GOFLAGS=-buildvcs=false go install -trimpath -ldflags "-s -w" "$2@$3" >"$BUILD/$1.log" 2>&1 ||
+  GOBIN=$BIN CGO_ENABLED=${4:-0} GOFLAGS=-buildvcs=false go install -trimpath -ldflags "-s -w" "$2@$3" >"$BUILD/$1.log" 2>&1 ||
     { tail -20 "$BUILD/$1.log" >&2; die "$1 did not build; the whole log is $BUILD/$1.log"; }
   [ "${2##*/}" = "$1" ] || mv "$BIN/${2##*/}" "$BIN/$1"
   echo "$3" >"$BIN/.$1"
@@ -69,6 +71,8 @@ program() { # program NAME PACKAGE VERSION: one that go install builds by itself
 command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin
 debian
 kubernetes
+program kine github.com/k3s-io/kine "$KINE_VERSION" 1
+program local-path-provisioner github.com/rancher/local-path-provisioner "$LOCAL_PATH_VERSION"
 program coredns github.com/coredns/coredns "$COREDNS_VERSION"
 program kube-network-policies sigs.k8s.io/kube-network-policies/cmd "$NETWORK_POLICIES_VERSION"
 program metrics-server sigs.k8s.io/metrics-server/cmd/metrics-server "$METRICS_SERVER_VERSION"

@@ -23,6 +23,11 @@ from tests.deploy.cluster.trial import HELM, REPOSITORY, Trial, say
 RESULT = REPOSITORY / "deploy" / "results" / "test-cluster.md"
 
 
+def version_of(program: str) -> str:
+    """As build.sh has noted it."""
+    return (BIN / f".{program}").read_text().strip()
+
+
 def versions() -> str:
     """Of what the cluster is made of."""
     helm = subprocess.run(
@@ -31,7 +36,7 @@ def versions() -> str:
     containerd = subprocess.run(
         ["containerd", "--version"], capture_output=True, text=True, check=True
     ).stdout.split()
-    return f"Kubernetes {(BIN / '.kubernetes').read_text().strip()}, Helm {helm}, containerd {containerd[2]}"
+    return f"Kubernetes {version_of('kubernetes')}, Helm {helm}, containerd {containerd[2]}"
 
 
 def report(trial: Trial, versions: str, seconds: float, failure: str | None) -> str:
@@ -41,7 +46,7 @@ def report(trial: Trial, versions: str, seconds: float, failure: str | None) -> 
     )
     rows = "".join(f"| {what} | {seen} |\n" for what, seen in trial.lines)
     end = "All of it passed." if failure is None else f"**Failed:** {failure}"
-    policies = (BIN / ".kube-network-policies").read_text().strip()
+    local_path = version_of("local-path-provisioner")
     size = int(memory.split()[1]) / 1024**2
     machine = f"{platform.system()} {platform.release()}, {os.cpu_count()} cores, {size:.0f} GB"
     return f"""# make test-cluster
@@ -53,9 +58,10 @@ def report(trial: Trial, versions: str, seconds: float, failure: str | None) -> 
 {rows}
 What this run does not show: Grafana was left out (`grafana.enabled=false`: its image can be neither pulled nor made
 where this ran); the base images are stand-ins of tests/compose/images.sh where no image registry is reached. It is
-plain Kubernetes and not K3s. NetworkPolicies are enforced by kube-network-policies {policies}, and
-not by Calico or K3s' controller. Nothing provisions volumes (five folders of the machine stand in for local-path).
-A killed node is every process and container of it; the machine went on, so this is no power cut.
+Kubernetes with what K3s puts beside it (kine {version_of("kine")} on SQLite, Local Path Provisioner {local_path},
+CoreDNS, metrics-server), and not K3s in its one program. NetworkPolicies are enforced by kube-network-policies
+{version_of("kube-network-policies")}, and not by Calico or K3s' controller. A killed node is every process and
+container of it; the machine went on, so this is no power cut.
 """
 
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -27,7 +25,6 @@ SENDERS = ("first", "second", "node", "third", "fourth", "trained")
 """Each sends the readings of one step."""
 ASKING = ("predictor", "inference", "monitor", "drift", "history")
 """Kinds of pods with Python in them, to try the ways between pods from."""
-VOLUMES = 5
 KUBERNETES_API = ("kubernetes", KUBERNETES, 443)
 THIRD = '"deviceID" =~ /^third-/'
 
@@ -50,7 +47,6 @@ def install(trial: Trial) -> list[str]:
     """Into an empty namespace that enforces Pod Security "restricted"."""
     node = trial.node
     node.kubectl("apply", "-f", str(REPOSITORY / "deploy" / "helm" / "namespace.yaml"))
-    node.kubectl("apply", "-f", "-", given=volumes(node.folder / "volumes"))
     trial.helm("install", "fanwatch", str(CHART), *VALUES, "--wait", "--wait-for-jobs", "--timeout=15m")
     pods = node.get("-n", trial.space, "pods")["items"]
     running = sum(pod["status"]["phase"] == "Running" for pod in pods)
@@ -136,7 +132,7 @@ def kill_the_node(trial: Trial) -> list[str]:
     with trial.readings_from_outside("node", fans=10, rate=5):
         wait_until(lambda: trial.acknowledged(GATEWAY) >= READINGS / 4, within_s=60, what="readings")
         killed = trial.node.kill_and_start_again()
-        seen = [f"{killed} containers killed with kubelet, containerd, etcd and the API server"]
+        seen = [f"{killed} containers killed with kubelet, containerd, kine and the API server"]
         wait_until(
             lambda: trial.restarts() >= before + len(stay) and trial.are_ready(),
             within_s=300,
@@ -258,38 +254,3 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("helm uninstall", uninstall),
     ("helm install again", install_again),
 )
-
-
-def volumes(folder: Path) -> str:
-    """Folders of this machine under the class name of K3s, which no provisioner fills here."""
-    objects: list[dict[str, Any]] = [
-        {
-            "apiVersion": "storage.k8s.io/v1",
-            "kind": "StorageClass",
-            "metadata": {
-                "name": "local-path",
-                "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
-            },
-            "provisioner": "kubernetes.io/no-provisioner",
-            "volumeBindingMode": "WaitForFirstConsumer",
-        }
-    ]
-    for number in range(VOLUMES):
-        place = folder / f"volume-{number}"
-        place.mkdir(parents=True)
-        place.chmod(0o777)
-        objects.append(
-            {
-                "apiVersion": "v1",
-                "kind": "PersistentVolume",
-                "metadata": {"name": f"volume-{number}"},
-                "spec": {
-                    "capacity": {"storage": "20Gi"},
-                    "accessModes": ["ReadWriteOnce"],
-                    "persistentVolumeReclaimPolicy": "Retain",
-                    "storageClassName": "local-path",
-                    "hostPath": {"path": str(place)},
-                },
-            }
-        )
-    return yaml.safe_dump_all(objects)

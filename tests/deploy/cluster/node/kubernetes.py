@@ -17,7 +17,7 @@ _DNS = "10.245.0.10"
 
 
 class Kubernetes:
-    """etcd, API server, controllers, scheduler, kubelet and kube-proxy.
+    """API server on kine, controllers, scheduler, kubelet and kube-proxy.
 
     Args:
         folder: For data and logs; holds `certificates`.
@@ -36,7 +36,7 @@ class Kubernetes:
 
     def start(self) -> None:
         """Starts all, and waits until the node takes pods."""
-        self._start_etcd_and_api_server()
+        self._start_api_server()
         wait_until(
             lambda: self._kubectl.run("get", "--raw", "/readyz", check=False) == "ok",
             within_s=180,
@@ -62,12 +62,14 @@ class Kubernetes:
             for condition in node["status"].get("conditions", [])
         )
 
-    def _start_etcd_and_api_server(self) -> None:
+    def _start_api_server(self) -> None:
+        # As K3s of one server keeps its state, with its options (https://github.com/k3s-io/kine, pkg/drivers/sqlite).
+        state = (
+            f"{self._folder}/kine/state.db?_journal=WAL&cache=shared&_busy_timeout=30000&_txlock=immediate"
+        )
         self._processes.start(
-            "etcd", "etcd", "--data-dir", self._folder / "etcd", "--listen-client-urls=http://127.0.0.1:12379",
-            "--advertise-client-urls=http://127.0.0.1:12379", "--listen-peer-urls=http://127.0.0.1:12380",
-            "--initial-advertise-peer-urls=http://127.0.0.1:12380", "--initial-cluster=default=http://127.0.0.1:12380",
-            "--unsafe-no-fsync",
+            "kine", self._programs / "kine", f"--endpoint=sqlite://{state}", "--listen-address=127.0.0.1:12379",
+            "--metrics-bind-address=0",
         )  # fmt: skip
         folder = self._folder / "certificates"
         self._processes.start(

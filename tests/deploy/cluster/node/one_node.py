@@ -1,10 +1,11 @@
 """A real Kubernetes of one node out of the programs of build.sh.
 
-etcd, API server, controllers, scheduler, kubelet, kube-proxy and containerd as processes; CoreDNS, an enforcer of
-NetworkPolicies and the metrics server as pods. Everything lies in one folder and behind one address of this machine's
-own; leaving takes all of it away. Root only.
+API server, controllers, scheduler, kubelet, kube-proxy and containerd as processes, and as on K3s: its state in SQLite
+by kine, volumes by the Local Path Provisioner, CoreDNS and the metrics server. An enforcer of NetworkPolicies that K3s
+does not have. Everything lies in one folder and behind one address of this machine's own; leaving takes all of it away.
+Root only.
 
-What it is not: K3s, Calico, Portworx. Its volumes are folders of this machine, as those of K3s' local-path.
+What it is not: K3s in its one program, Calico, Portworx.
 """
 
 import secrets
@@ -28,6 +29,7 @@ CLUSTER = (Path(__file__).parents[4] / ".cache" / "cluster").resolve()
 BIN = CLUSTER / "bin"
 _SYSTEM = {
     "coredns": "deployment",
+    "local-path-provisioner": "deployment",
     "kube-network-policies": "daemonset",
     "metrics-server": "deployment",
 }
@@ -51,7 +53,7 @@ class OneNode:
 
     def __enter__(self) -> Self:
         shutil.rmtree(self.folder, ignore_errors=True)
-        for name in ("logs", "etcd", "certificates", "cni", "volumes", "tmp"):
+        for name in ("logs", "kine", "certificates", "cni", "volumes", "tmp"):
             (self.folder / name).mkdir(parents=True)
         try:
             self._start()
