@@ -41,6 +41,7 @@ from edge_manager.backup.encryption import (
 )
 from edge_manager.backup.operations import BackupError, Opener, back_up, check, restore
 from edge_manager.backup.places import PlaceError, clear, collect, held, place
+from edge_manager.backup.site_files import SiteFile
 from edge_manager.backup.site_stack import SiteStack
 from testbed.process import REPOSITORY
 from testbed.small_volume import SmallVolume
@@ -421,8 +422,8 @@ class FailingSite(SiteStack):
     def images(self) -> dict[str, str]:
         return {}
 
-    def site_files(self) -> dict[str, Path]:
-        return self.files
+    def site_files(self) -> dict[str, SiteFile]:
+        return {name: SiteFile(path, path) for name, path in self.files.items()}
 
     def places(self, verb: str) -> list[str]:
         return ["sh", "-c", self._scripts[verb]]

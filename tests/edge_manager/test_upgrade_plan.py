@@ -1,20 +1,15 @@
 """What an upgrade decides, without an engine; tests/compose/engine runs one."""
 
-import json
-import os
-import stat
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from edge_manager.backup.command import app
 from edge_manager.backup.upgrade import STATE_FILE, Noted, UpgradeError, Used, is_fresh, objections
 from edge_manager.device_health.findings import Finding, Severity
-from tests.edge_manager import upgrade_engine
+from tests.edge_manager import played_engine
+from tests.edge_manager.played_site import PlayedSite
 
 ERROR = Finding("service_down", Severity.ERROR, "drift ended with exit code 1.", "docker compose up")
 WARNING = Finding(
@@ -103,96 +98,19 @@ def release(version: str, *names: str, **others: dict[str, object]) -> dict[str,
     }
 
 
-class Site:
-    """A site's folder with an engine that is played, and the clone that it lies in.
-
-    Args:
-        folder: Empty.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._programs = folder / "bin"
-        self._programs.mkdir()
-        program = self._programs / "docker"
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {upgrade_engine.__file__} "$@"\n')
-        program.chmod(program.stat().st_mode | stat.S_IXUSR)
-        (folder / upgrade_engine.STATE).write_text(json.dumps({"containers": {}, "images": {}}))
-        (folder / "docker-compose.yml").write_text(json.dumps({"services": {}}))
-
-    def lies_here(self, services: dict[str, object]) -> None:
-        """Puts a release's file into the folder."""
-        (self.folder / "docker-compose.yml").write_text(json.dumps({"services": services}))
-
-    def is_released(self, tag: str, services: dict[str, object]) -> None:
-        """Commits a release to the clone, and leaves what was there."""
-        if not (self.folder / ".git").exists():
-            self.git("init", "--quiet")
-            self.git("add", "docker-compose.yml")
-            self.git("commit", "--quiet", "--message", "first")
-            self.git("tag", "first")
-        self.lies_here(services)
-        self.git("commit", "--quiet", "--all", "--message", tag)
-        self.git("tag", tag)
-        self.git("checkout", "--quiet", "first")
-
-    def git(self, *arguments: str) -> None:
-        name = ("-c", "user.name=test", "-c", "user.email=test@fanwatch.example")
-        subprocess.run(
-            ["git", *name, *arguments], cwd=self.folder, check=True, capture_output=True, timeout=60
-        )
-
-    def docker(self, *arguments: str) -> None:
-        """As a person would."""
-        subprocess.run(
-            [self._programs / "docker", *arguments],
-            cwd=self.folder,
-            check=True,
-            capture_output=True,
-            timeout=60,
-        )
-
-    def stop(self, name: str, exit_code: int = 0) -> None:
-        engine = upgrade_engine.Engine(self.folder)
-        engine.containers[name]["state"] = {"Status": "exited", "ExitCode": exit_code}
-        engine.keep()
-
-    def containers(self) -> dict[str, str]:
-        """The image of each container that is there."""
-        found = upgrade_engine.Engine(self.folder).containers
-        return {name: each["image"] for name, each in found.items()}
-
-    def states(self) -> dict[str, str]:
-        """Of each container."""
-        found = upgrade_engine.Engine(self.folder).containers
-        return {name: each["state"]["Status"] for name, each in found.items()}
-
-    def asked(self) -> list[str]:
-        """What docker was asked so far."""
-        log = self.folder / upgrade_engine.LOG
-        return log.read_text().splitlines() if log.exists() else []
-
-    def fanwatch(self, *arguments: str) -> Result:
-        """Runs `fanwatch upgrade` there."""
-        return CliRunner().invoke(
-            app,
-            ["upgrade", "--folder", str(self.folder), *arguments],
-            env={"PATH": f"{self._programs}:{os.environ['PATH']}"},
-        )
-
-    def upgrade(self, *arguments: str) -> Result:
-        """Upgrades; nobody answers for the history or the broker here, which doctor minds."""
-        out = str(self.folder / "before.backup")
-        return self.fanwatch("--backup-out", out, "--despite-findings", *arguments)
+def upgrade(site: PlayedSite, *arguments: str) -> Result:
+    """Upgrades; nobody answers for the history or the broker here, which doctor minds."""
+    out = str(site.folder / "before.backup")
+    return site.fanwatch("upgrade", "--backup-out", out, "--despite-findings", *arguments)
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
+def site(tmp_path: Path) -> PlayedSite:
+    return PlayedSite(tmp_path)
 
 
 @pytest.fixture
-def running(site: Site) -> Site:
+def running(site: PlayedSite) -> PlayedSite:
     """The first release runs: setup has ended, monitor, relay and drift are there."""
     site.lies_here(release("1", "monitor", "relay", "drift"))
     site.docker("compose", "up", "setup", "monitor", "relay", "drift")
@@ -200,73 +118,79 @@ def running(site: Site) -> Site:
 
 
 def images_of(services: dict[str, object], *names: str) -> dict[str, str]:
-    return {name: upgrade_engine.image_id(services[name]) for name in names}  # type: ignore[arg-type]
+    return {name: played_engine.image_id(services[name]) for name in names}  # type: ignore[arg-type]
 
 
-def test_a_release_that_adds_a_service_starts_it_too_and_the_way_back_takes_it_away(running: Site) -> None:
+def test_a_release_that_adds_a_service_starts_it_too_and_the_way_back_takes_it_away(
+    running: PlayedSite,
+) -> None:
     before = running.containers()
     new = release("2", "monitor", "relay", "drift", "forecast")
     running.is_released("second", new)
-    done = running.upgrade("--to", "second")
+    done = upgrade(running, "--to", "second")
     assert done.exit_code == 0, done.stderr
     assert running.containers() == images_of(new, "setup", "monitor", "relay", "drift", "forecast")
     assert "new in this version: forecast" in done.stderr
     assert "forecast" in done.stdout
-    back = running.fanwatch("--back")
+    back = running.fanwatch("upgrade", "--back")
     assert back.exit_code == 0, back.stderr
     assert running.containers() == before
 
 
-def test_a_release_that_removes_a_service_ends_it_and_the_way_back_brings_it_again(running: Site) -> None:
+def test_a_release_that_removes_a_service_ends_it_and_the_way_back_brings_it_again(
+    running: PlayedSite,
+) -> None:
     before = running.containers()
     new = release("2", "monitor", "drift")
     running.is_released("second", new)
-    done = running.upgrade("--to", "second")
+    done = upgrade(running, "--to", "second")
     assert done.exit_code == 0, done.stderr
     assert running.containers() == images_of(new, "setup", "monitor", "drift")
     assert "no longer in this version: relay" in done.stderr
     assert "relay" not in done.stdout, "it runs no other image"
-    back = running.fanwatch("--back")
+    back = running.fanwatch("upgrade", "--back")
     assert back.exit_code == 0, back.stderr
     assert running.containers() == before
 
 
 def test_without_a_revision_what_the_files_in_the_folder_say_is_started_and_what_they_drop_is_ended(
-    running: Site,
+    running: PlayedSite,
 ) -> None:
     before = running.containers()
     new = release("2", "monitor", "drift", "forecast")
     running.lies_here(new)
-    done = running.upgrade()
+    done = upgrade(running)
     assert done.exit_code == 0, done.stderr
     assert running.containers() == images_of(new, "setup", "monitor", "drift", "forecast")
-    back = running.fanwatch("--back")
+    back = running.fanwatch("upgrade", "--back")
     assert back.exit_code == 0, back.stderr
     del before["relay"]
     assert running.containers() == before, "its image is there, and no file says how to start it"
     assert "relay ran before, and docker-compose.yml does not name it any more" in back.stderr
 
 
-def test_an_added_service_that_does_not_get_well_is_taken_away_again_with_all_else(running: Site) -> None:
+def test_an_added_service_that_does_not_get_well_is_taken_away_again_with_all_else(
+    running: PlayedSite,
+) -> None:
     before = running.containers()
     running.lies_here(
         release("2", "monitor", "relay", "drift", forecast=service("forecast") | {"x-broken": True})
     )
-    done = running.upgrade()
+    done = upgrade(running)
     assert done.exit_code == 1
     assert "the upgrade failed and was taken back: container fanwatch-forecast-1 is unhealthy" in done.stderr
     assert running.containers() == before
 
 
 def test_what_a_person_stopped_stays_so_with_its_new_image_ready_and_what_crashed_is_started(
-    running: Site,
+    running: PlayedSite,
 ) -> None:
     running.stop("drift")
     running.stop("relay", exit_code=1)
     before = running.containers()
     new = release("2", "monitor", "relay", "drift")
     running.lies_here(new)
-    done = running.upgrade()
+    done = upgrade(running)
     assert done.exit_code == 0, done.stderr
     assert running.states() == {
         "setup": "exited",
@@ -278,48 +202,48 @@ def test_what_a_person_stopped_stays_so_with_its_new_image_ready_and_what_crashe
     running.docker("compose", "up", "drift")
     assert running.containers() == images_of(new, "setup", "monitor", "relay", "drift"), "not the old one"
     running.stop("drift")
-    assert running.fanwatch("--back").exit_code == 0
+    assert running.fanwatch("upgrade", "--back").exit_code == 0
     assert running.states()["drift"] == "exited"
 
 
-def test_what_was_left_out_before_and_what_has_a_profile_that_is_not_used_stay_away(site: Site) -> None:
+def test_what_was_left_out_before_and_what_has_a_profile_that_is_not_used_stay_away(site: PlayedSite) -> None:
     gateway = service("gateway", profiles=["machines"])
     simulator = service("simulator", scale=1)
     site.lies_here(release("1", "monitor", "grafana", gateway=gateway, simulator=simulator))
     site.docker("compose", "up", "setup", "monitor")
     new = release("2", "monitor", "grafana", gateway=gateway, simulator=simulator)
     site.is_released("second", new)
-    done = site.upgrade("--to", "second")
+    done = upgrade(site, "--to", "second")
     assert done.exit_code == 0, done.stderr
     assert sorted(site.containers()) == ["monitor", "setup"]
     site.git("checkout", "--quiet", "second")
     (site.folder / "before.backup").unlink()
-    done = site.upgrade()
+    done = upgrade(site)
     assert done.exit_code == 0, done.stderr
     assert sorted(site.containers()) == ["grafana", "monitor", "setup"], "no simulated fans on a real site"
 
 
 def test_a_profile_that_is_used_stays_used_and_a_command_that_runs_meanwhile_is_no_service(
-    running: Site,
+    running: PlayedSite,
 ) -> None:
     files = release("1", "monitor", "relay", "drift", gateway=service("gateway", profiles=["machines"]))
     running.lies_here(files)
     running.docker("compose", "up", "gateway")
-    engine = upgrade_engine.Engine(running.folder)
+    engine = played_engine.Engine(running.folder)
     engine.containers["archive-run-1"] = engine.containers["monitor"] | {"restart": "no"}
     engine.keep()
     new = release("2", "monitor", "relay", "drift", gateway=service("gateway", "2", profiles=["machines"]))
     running.lies_here(new)
-    done = running.upgrade()
+    done = upgrade(running)
     assert done.exit_code == 0, done.stderr
-    assert running.containers()["gateway"] == upgrade_engine.image_id(new["gateway"])  # type: ignore[arg-type]
+    assert running.containers()["gateway"] == played_engine.image_id(new["gateway"])  # type: ignore[arg-type]
     assert "archive" not in running.containers()
 
 
-def test_going_back_retags_what_was_noted_and_starts_it_without_building_or_pulling(site: Site) -> None:
+def test_going_back_retags_what_was_noted_and_starts_it_without_building_or_pulling(site: PlayedSite) -> None:
     site.lies_here(release("1", "monitor", "predictor", "history"))
     (site.folder / STATE_FILE).write_text(NOTED.model_dump_json())
-    done = site.fanwatch("--back")
+    done = site.fanwatch("upgrade", "--back")
     assert done.exit_code == 0, done.stderr
     tags = [line for line in site.asked() if line.startswith("tag")]
     assert tags == [f"tag {image} {name}" for image, name in NOTED.retags()]
@@ -327,20 +251,20 @@ def test_going_back_retags_what_was_noted_and_starts_it_without_building_or_pull
     assert site.containers() == {name: used.image_id for name, used in NOTED.images.items()}
 
 
-def test_without_an_upgrade_there_is_nothing_to_go_back_to(site: Site) -> None:
-    done = site.fanwatch("--back")
+def test_without_an_upgrade_there_is_nothing_to_go_back_to(site: PlayedSite) -> None:
+    done = site.fanwatch("upgrade", "--back")
     assert (done.exit_code, site.asked()) == (1, [])
     assert "no upgrade was made here" in done.stderr
 
 
-def test_an_upgrade_without_a_place_for_its_backup_is_not_begun(site: Site) -> None:
-    done = site.fanwatch()
+def test_an_upgrade_without_a_place_for_its_backup_is_not_begun(site: PlayedSite) -> None:
+    done = site.fanwatch("upgrade")
     assert (done.exit_code, site.asked()) == (1, [])
     assert "expected --backup-out FILE" in done.stderr
 
 
-def test_an_upgrade_of_a_stack_that_was_never_started_is_not_begun(site: Site) -> None:
-    done = site.fanwatch("--backup-out", str(site.folder / "x"))
+def test_an_upgrade_of_a_stack_that_was_never_started_is_not_begun(site: PlayedSite) -> None:
+    done = site.fanwatch("upgrade", "--backup-out", str(site.folder / "x"))
     assert done.exit_code == 1
     assert "no service of Fanwatch was started here" in done.stderr
     assert not [line for line in site.asked() if "build" in line or " up " in line or line.startswith("tag")]

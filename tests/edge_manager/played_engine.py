@@ -1,7 +1,8 @@
-"""Takes the place of `docker` where an upgrade is tried without an engine: it keeps containers and images in a file.
+"""Takes the place of `docker` where backup, restore and upgrade are tried without an engine.
 
-docker-compose.yml is JSON here, as `docker compose config --format json` would say it, and stands in the folder. Only
-what an upgrade calls, with the errors that Compose itself gives. tests/compose/engine does the same on a real engine.
+Containers and images are in a file. docker-compose.yml is JSON here, as `docker compose config --format json` would say
+it, and stands in the folder. Only what those call, with the errors that Compose itself gives. tests/compose/engine does
+the same on a real engine.
 """
 
 # ruff: noqa: T201 - a program of its own
@@ -75,8 +76,14 @@ class Engine:
                 print("\n".join(self.containers))
             case ["ps", "--all", "--format", "json"]:
                 print(json.dumps([self._told(service) for service in self.containers]))
-            case ["run", *_, "archive", "collect"] | ["exec", "-T", "influxdb", *_]:
+            case ["run", *_, "archive", "held"]:
+                print("[]")
+            case ["run", *_, "archive", "collect"]:
                 sys.stdout.buffer.write(EMPTY_TAR)
+            case ["exec", "-T", "influxdb", "sh", "-c", script, *_] if "influxd backup" in script:
+                sys.stdout.buffer.write(EMPTY_TAR)
+            case ["run", *_, "archive", "place"] | ["exec", "-T", "influxdb", *_]:
+                sys.stdin.buffer.read()
             case ["exec", *_]:
                 return 1
             case ["build" | "pull" | "rm" | "up" as verb, *rest]:
