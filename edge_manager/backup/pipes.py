@@ -7,12 +7,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from edge_manager.backup.archive import ArchiveError
+from edge_manager.device.docker import SiteError
+
 __all__ = ["BackupError", "run", "sender", "taker"]
 
 _LAST_WORDS_S = 2.0
 
 
-class BackupError(RuntimeError):
+class BackupError(SiteError):
     """A backup or a restore that could not be done; says why, and what state it left."""
 
 
@@ -30,7 +33,7 @@ def sender(command: list[str], folder: Path, what: str) -> Iterator[IO[bytes]]:
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for
         try:
             yield process.stdout
-        except ValueError as error:
+        except ArchiveError as error:
             # Its own words, when it failed, say more than that its stream was cut short.
             try:
                 failed = process.wait(_LAST_WORDS_S) != 0

@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from edge_manager.device.docker import SiteError
 from edge_manager.device_health.findings import Finding, Severity
 
 __all__ = ["Declared", "Noted", "Plan", "UpgradeError", "Used", "objections", "plan", "room_needed"]
@@ -33,7 +34,7 @@ _SPARE_BYTES = 1_000_000_000
 """Beyond twice the images: layers are unpacked before old ones go, and logs grow meanwhile."""
 
 
-class UpgradeError(RuntimeError):
+class UpgradeError(SiteError):
     """An upgrade, or the way back, that could not be done; says what runs now."""
 
 

@@ -131,7 +131,7 @@ class Upgrade:
             self._start(coming.start, *(["--remove-orphans"] if coming.gone else []))
             if flowed:
                 self._await_verdict(started, verdict_within)
-        except (SiteError, UpgradeError) as error:
+        except SiteError as error:
             self._say(f"failed: {error}")
             self._go_back(noted)
             raise UpgradeError(
