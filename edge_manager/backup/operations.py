@@ -156,10 +156,10 @@ def restore(
         take_away(new_files)
         raise
     stack.stop()
-    if in_the_way:
-        say("throwing away what is there")
-        run(stack.places("clear"), stack.folder, "emptying the volumes")
     try:
+        if in_the_way:
+            say("throwing away what is there")
+            run(stack.places("clear"), stack.folder, "emptying the volumes")
         _bring_back(stack, file, opener, manifest, say)
     except BaseException as error:
         with suppress(Exception):

@@ -112,5 +112,6 @@ def run(command: list[str], folder: Path, what: str) -> str:
         command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     if ended.returncode:
-        raise BackupError(f"{what} failed: {(ended.stderr.strip().splitlines() or ['it said nothing'])[-1]}")
+        said = (ended.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise BackupError(f"{what} failed: {said.removeprefix('error: ')}")
     return ended.stdout

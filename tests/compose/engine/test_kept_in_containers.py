@@ -156,7 +156,7 @@ def clone(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
             content["services"]["lookout"] = {
                 "image": content["services"]["telegraf"]["image"],
                 "entrypoint": ["sleep", "infinity"],
-                "init": True,
+                "stop_grace_period": "1s",
                 "network_mode": "none",
                 "restart": "unless-stopped",
             }
