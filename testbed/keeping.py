@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from edge_manager.backup.site_files import SiteFile
 from edge_manager.backup.site_stack import SiteStack
 from edge_manager.device_health.device import Device, disk_of, subscriber
 from edge_manager.device_health.facts import Disk, Service
@@ -27,16 +28,15 @@ class ProcessStack(SiteStack):
         self._kept = kept
         self._influxdb = influxdb
         self._others = others
-        self.files: dict[str, Path] = {}
         self.before_database: Callable[[], object] = lambda: None
 
     def images(self) -> dict[str, str]:
         """There are none."""
         return {}
 
-    def site_files(self) -> dict[str, Path]:
-        """Those that the test names."""
-        return self.files
+    def site_files(self) -> dict[str, SiteFile]:
+        """There are none: its folder is the clone."""
+        return {}
 
     def places(self, verb: str) -> list[str]:
         """The program that the container runs."""

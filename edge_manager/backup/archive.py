@@ -19,6 +19,8 @@ from typing import IO, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from edge_manager.device.docker import SiteError
+
 __all__ = ["FORMAT", "About", "ArchiveError", "ArchiveWriter", "Manifest", "checked_name", "unpack", "verify"]
 
 FORMAT = 1
@@ -32,7 +34,7 @@ Sink = Callable[[], AbstractContextManager[IO[bytes]]]
 """Opens what takes one part, as a tar stream."""
 
 
-class ArchiveError(ValueError):
+class ArchiveError(SiteError):
     """A file that is no backup, or a damaged or hostile one; says what is wrong with it."""
 
 

@@ -2,22 +2,21 @@
 
 import json
 import os
-import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from edge_manager.backup.archive import ArchiveError, Manifest
+from edge_manager.backup.archive import Manifest
 from edge_manager.backup.encryption import LockError, Passphrase, Recipients, new_key, read_passphrase
-from edge_manager.backup.operations import BackupError, Opener, back_up, check
+from edge_manager.backup.operations import Opener, back_up, check
 from edge_manager.backup.operations import restore as bring_back
 from edge_manager.backup.site_stack import ComposeStack
 from edge_manager.backup.upgrade import UpgradeError
 from edge_manager.backup.upgrade_run import Upgrade
 from edge_manager.device.compose import Compose
-from edge_manager.device.docker import SiteError
+from edge_manager.device.mistakes import as_sentences
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -36,7 +35,6 @@ PassphraseFile = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON object, for programs.")]
 _HERE = Path()
-_MISTAKES = (ArchiveError, LockError, BackupError, SiteError, UpgradeError, OSError, tarfile.TarError)
 
 
 @app.command(
@@ -59,7 +57,7 @@ def backup(
     as_json: AsJson = False,
 ) -> None:
     """Write everything that this site needs into one file, while it runs."""
-    try:
+    with as_sentences():
         lock = _lock(key, passphrase_file)
         manifest = back_up(
             ComposeStack(Compose(folder.resolve())),
@@ -68,8 +66,6 @@ def backup(
             datetime.now(UTC),
             lambda line: typer.echo(line, err=True),
         )
-    except _MISTAKES as error:
-        _fail(error)
     _tell(out, manifest, as_json)
     if lock is None:
         typer.echo(
@@ -88,14 +84,12 @@ def keygen(
     out: Annotated[Path, typer.Option(help="The new secret key; the public one gets .pub behind it.")],
 ) -> None:
     """Make the keys that backups are encrypted for: one public, for the device; one secret, for the safe."""
-    public_file = out.with_name(f"{out.name}.pub")
+    public_file = out.parent / f"{out.name}.pub"
     secret, public = new_key()
-    try:
+    with as_sentences():
         for file, text, mode in ((out, secret, 0o600), (public_file, public, 0o644)):
             with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as opened:
                 opened.write(f"{text}\n")
-    except OSError as error:
-        _fail(error)
     typer.echo(f"{public_file} is for the device: fanwatch backup --key {public_file}")
     typer.echo(f"{out} opens the backups: keep it away from the device, and twice")
 
@@ -121,7 +115,7 @@ def restore(
     as_json: AsJson = False,
 ) -> None:
     """Bring a site back from a backup, on an empty machine; it refuses where there is data."""
-    try:
+    with as_sentences():
         opener = Opener(key, read_passphrase(passphrase_file) if passphrase_file else None)
         if only_check:
             manifest = check(file, opener)
@@ -133,8 +127,6 @@ def restore(
                 overwrite=overwrite,
                 say=lambda line: typer.echo(line, err=True),
             )
-    except _MISTAKES as error:
-        _fail(error)
     _tell(file, manifest, as_json)
     if not only_check:
         typer.echo("The site is back, and stopped. Start it: fanwatch up", err=True)
@@ -165,10 +157,10 @@ def upgrade(
     folder: Folder = _HERE,
 ) -> None:
     """Start newer images, checked before and taken back by itself when they do not do what the old ones did."""
-    work = Upgrade(
-        Compose(folder.resolve()), lambda: datetime.now(UTC), lambda line: typer.echo(line, err=True)
-    )
-    try:
+    with as_sentences():
+        work = Upgrade(
+            Compose(folder.resolve()), lambda: datetime.now(UTC), lambda line: typer.echo(line, err=True)
+        )
         if back:
             noted = work.back()
             typer.echo(f"What ran at {noted.at} runs again. The data of then is in {noted.backup}")
@@ -178,8 +170,6 @@ def upgrade(
         changed = work.upgrade(
             backup_out, _lock(key, passphrase_file), to=to, despite_findings=despite_findings
         )
-    except _MISTAKES as error:
-        _fail(error)
     typer.echo(f"Upgraded: {', '.join(changed) or 'every image was the newest already'}")
     typer.echo("fanwatch upgrade --back goes back", err=True)
 
@@ -208,8 +198,3 @@ def _tell(file: Path, manifest: Manifest, as_json: bool) -> None:
         f"{file}: {file.stat().st_size / 1e6:.1f} MB, {len(manifest.files)} files of {about.host}, "
         f"made {about.made_at} by Fanwatch {about.fanwatch}"
     )
-
-
-def _fail(error: Exception) -> NoReturn:
-    typer.echo(f"error: {error}", err=True)
-    raise typer.Exit(1)

@@ -17,6 +17,8 @@ from typing import IO, Any
 
 import pyrage
 
+from edge_manager.device.docker import SiteError
+
 __all__ = ["LockError", "Passphrase", "Recipients", "new_key", "opened", "read_passphrase", "sealed"]
 
 _AGE = b"age-encryption.org/v1\n"
@@ -25,7 +27,7 @@ _ARMOR_END = b"-----END AGE ENCRYPTED FILE-----\n"
 _LONGEST_ARMOR = 64 * 1024
 
 
-class LockError(ValueError):
+class LockError(SiteError):
     """A key, passphrase or encrypted file that does not open what it should; says what to do."""
 
 

@@ -3,9 +3,6 @@
 import io
 import json
 import os
-import subprocess
-import tarfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -17,6 +14,8 @@ from typing import IO
 from contract.timestamp import format_timestamp
 from edge_manager.backup.archive import FORMAT, About, ArchiveWriter, Manifest, unpack, verify
 from edge_manager.backup.encryption import Passphrase, Recipients, opened, sealed
+from edge_manager.backup.pipes import BackupError, run, sender, taker
+from edge_manager.backup.site_files import bring_back, take_away
 from edge_manager.backup.site_stack import DATABASE_BACKUP, DATABASE_RESTORE, SiteStack
 
 __all__ = ["BackupError", "Opener", "back_up", "check", "restore"]
@@ -27,14 +26,9 @@ LEFT_OUT = {
     "InfluxDB's other databases": "Fanwatch has one, fan",
     "images and the clone": "they are the release's: git, or `fanwatch bundle`",
 }
-_LAST_WORDS_S = 2.0
 SITE, KEPT, DATABASE = "site", "kept", "influxdb"
 """The parts of a backup, in the order of its making: what is acknowledged before it begins is in the broker's queue in
 KEPT, or had left it and is in DATABASE."""
-
-
-class BackupError(RuntimeError):
-    """A backup or a restore that could not be done; says why, and what state it left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +93,17 @@ def back_up(
 
 
 def _write(stack: SiteStack, archive: ArchiveWriter, say: Callable[[str], None]) -> Manifest:
-    for name, path in stack.site_files().items():
-        if path.is_file():
-            archive.add_bytes(f"{SITE}/{name}", path.read_bytes())
+    for name, file in stack.site_files().items():
+        if file.place.is_file():
+            archive.add_bytes(f"{SITE}/{name}", file.place.read_bytes())
+        elif file.named:
+            say(f"left out: {file.place} is no file; {file.variable} names it")
     for part, command, what in (
         (KEPT, stack.places("collect"), "the broker's queue, alarms, users, models, secrets, Grafana"),
         (DATABASE, stack.database(DATABASE_BACKUP), "the history in InfluxDB"),
     ):
         say(f"copying {what}")
-        with _sender(command, stack.folder, what) as stream:
+        with sender(command, stack.folder, what) as stream:
             archive.add_tar(part, stream)
     return archive.finish()
 
@@ -145,6 +141,7 @@ def restore(
 
     Raises:
         BackupError: Data is there and overwrite is not given, or a part could not be brought back.
+        edge_manager.device.docker.SiteError: Docker refused, or a file's place is taken; nothing was changed.
         edge_manager.backup.archive.ArchiveError: It is no backup, or is damaged; nothing was changed.
         edge_manager.backup.encryption.LockError: It does not open; nothing was changed.
         OSError: It cannot be read, or the site not written.
@@ -156,14 +153,13 @@ def restore(
         stack.prepare()
         in_the_way = _in_the_way(stack, overwrite=overwrite)
     except BaseException:
-        for new in new_files:
-            new.unlink(missing_ok=True)
+        take_away(new_files)
         raise
     stack.stop()
-    if in_the_way:
-        say("throwing away what is there")
-        _run(stack.places("clear"), stack.folder, "emptying the volumes")
     try:
+        if in_the_way:
+            say("throwing away what is there")
+            run(stack.places("clear"), stack.folder, "emptying the volumes")
         _bring_back(stack, file, opener, manifest, say)
     except BaseException as error:
         with suppress(Exception):
@@ -183,7 +179,7 @@ def _in_the_way(stack: SiteStack, *, overwrite: bool) -> list[str]:
     Raises:
         BackupError: There is something, and it may not be.
     """
-    answer = _run(stack.places("held"), stack.folder, "looking for data")
+    answer = run(stack.places("held"), stack.folder, "looking for data")
     found = [str(name) for name in json.loads(answer)]
     running = [f"{name} runs" for name in stack.running()]
     in_the_way = [*found, *running]
@@ -198,7 +194,7 @@ def _in_the_way(stack: SiteStack, *, overwrite: bool) -> list[str]:
 def _bring_back_files(
     stack: SiteStack, file: Path, opener: Opener, manifest: Manifest, say: Callable[[str], None]
 ) -> list[Path]:
-    """Writes the files of the host that are not there, and returns them; one that is there is this machine's own."""
+    """Writes the files of the host that are not there, and returns them."""
     content = io.BytesIO()
 
     @contextmanager
@@ -208,22 +204,7 @@ def _bring_back_files(
     with opener.open(file) as stream:
         unpack(stream, manifest, {SITE: keep})
     content.seek(0)
-    if not content.getbuffer().nbytes:
-        return []
-    written = []
-    with tarfile.open(mode="r|", fileobj=content) as archive:
-        for member in archive:
-            taken = archive.extractfile(member)
-            # Only where this machine's own stack says: a backup does not choose where to write.
-            target = stack.site_files().get(member.name)
-            if taken is None or target is None:
-                continue
-            if target.is_file():
-                say(f"{target} stays as it is on this machine")
-                continue
-            target.write_bytes(taken.read())
-            written.append(target)
-    return written
+    return bring_back(stack.site_files, content, say) if content.getbuffer().nbytes else []
 
 
 def _bring_back(
@@ -232,100 +213,16 @@ def _bring_back(
     @contextmanager
     def volumes() -> Iterator[IO[bytes]]:
         say("bringing back the volumes")
-        with _taker(stack.places("place"), stack.folder, "the volumes") as stream:
+        with taker(stack.places("place"), stack.folder, "the volumes") as stream:
             yield stream
 
     @contextmanager
     def database() -> Iterator[IO[bytes]]:
         say("bringing back the history in InfluxDB")
         stack.start_database()
-        with _taker(stack.database(DATABASE_RESTORE), stack.folder, "the history in InfluxDB") as stream:
+        with taker(stack.database(DATABASE_RESTORE), stack.folder, "the history in InfluxDB") as stream:
             yield stream
 
     with opener.open(file) as stream:
         unpack(stream, manifest, {KEPT: volumes, DATABASE: database})
     stack.stop()
-
-
-@contextmanager
-def _sender(command: list[str], folder: Path, what: str) -> Iterator[IO[bytes]]:
-    """What a command writes, which has to end well."""
-    with subprocess.Popen(  # noqa: S603 - a list
-        command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        said = _Said(process)
-        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
-        try:
-            yield process.stdout
-        except ValueError as error:
-            # Its own words, when it failed, say more than that its stream was cut short.
-            try:
-                failed = process.wait(_LAST_WORDS_S) != 0
-            except subprocess.TimeoutExpired:
-                failed = False  # it goes on, so what it sent is the mistake
-                process.kill()
-            if failed:
-                raise BackupError(f"{what} could not be copied: {said.end()}") from error
-            raise
-        except BaseException:
-            process.kill()
-            raise
-        while process.stdout.read(1024 * 1024):
-            pass
-        if process.wait():
-            raise BackupError(f"{what} could not be copied: {said.end()}")
-
-
-@contextmanager
-def _taker(command: list[str], folder: Path, what: str) -> Iterator[IO[bytes]]:
-    """What a command reads, which has to end well."""
-    with subprocess.Popen(  # noqa: S603 - a list
-        command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as process:
-        said = _Said(process)
-        assert process.stdin is not None  # noqa: S101 - a pipe was asked for
-        try:
-            yield process.stdin
-            process.stdin.close()
-        except BrokenPipeError as error:
-            with suppress(BrokenPipeError):
-                process.stdin.close()
-            process.wait()
-            raise BackupError(f"{what} could not be brought back: {said.end()}") from error
-        except BaseException:
-            # What was sent is not whole: it must not be taken for that.
-            process.kill()
-            raise
-        if process.wait():
-            raise BackupError(f"{what} could not be brought back: {said.end()}")
-
-
-class _Said:
-    """What a process writes to standard error, read while it runs so that it is never held up."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._lines: list[str] = []
-        self._stream = process.stderr
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self) -> None:
-        assert self._stream is not None  # noqa: S101 - a pipe was asked for
-        for line in self._stream:
-            self._lines = [*self._lines, line.decode(errors="replace").strip()][-20:]
-
-    def end(self) -> str:
-        """Its last line that is not empty."""
-        self._thread.join(5)
-        return next(
-            (line.removeprefix("error: ") for line in reversed(self._lines) if line), "it said nothing"
-        )
-
-
-def _run(command: list[str], folder: Path, what: str) -> str:
-    ended = subprocess.run(  # noqa: S603 - a list
-        command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
-    if ended.returncode:
-        raise BackupError(f"{what} failed: {(ended.stderr.strip().splitlines() or ['it said nothing'])[-1]}")
-    return ended.stdout

@@ -4,8 +4,8 @@ import platform
 from abc import ABC, abstractmethod
 from pathlib import Path
 
+from edge_manager.backup.site_files import SiteFile, site_files
 from edge_manager.device.compose import Compose
-from edge_manager.device.env_file import read_values
 
 __all__ = ["DATABASE_BACKUP", "DATABASE_RESTORE", "ComposeStack", "SiteStack"]
 
@@ -56,8 +56,8 @@ class SiteStack(ABC):
         """The image of each service, for the record."""
 
     @abstractmethod
-    def site_files(self) -> dict[str, Path]:
-        """The files of the host that belong to the site, by their name in a backup; where they are or would be."""
+    def site_files(self) -> dict[str, SiteFile]:
+        """The files of the host that belong to the site, by their name in a backup."""
 
     @abstractmethod
     def places(self, verb: str) -> list[str]:
@@ -102,19 +102,9 @@ class ComposeStack(SiteStack):
         """The images of the containers that are there."""
         return {str(each["Service"]): str(each.get("Image", "")) for each in self._compose.containers()}
 
-    def site_files(self) -> dict[str, Path]:
-        """.env, and the plant's file if .env names one of this folder."""
-        folder = self._compose.folder
-        found = {"env": folder / ".env"}
-        named = (
-            read_values(found["env"].read_text()).get("FANWATCH_PLANT_FILE")
-            if found["env"].is_file()
-            else None
-        )
-        plant = (folder / named).resolve() if named else folder / "plant.toml"
-        # A file elsewhere is brought back beside docker-compose.yml: a backup does not say where to write.
-        found["plant.toml"] = plant if plant.is_file() else folder / "plant.toml"
-        return found
+    def site_files(self) -> dict[str, SiteFile]:
+        """Those of its folder."""
+        return site_files(self.folder)
 
     def places(self, verb: str) -> list[str]:
         """A container that has the volumes and no network; its image is made before, as building writes to stdout."""

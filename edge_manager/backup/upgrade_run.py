@@ -2,18 +2,28 @@
 
 import json
 import os
-import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from contract.timestamp import format_timestamp, parse_timestamp
+from edge_manager.backup.clone import Clone
 from edge_manager.backup.encryption import Passphrase, Recipients
 from edge_manager.backup.operations import back_up
 from edge_manager.backup.site_stack import ComposeStack
-from edge_manager.backup.upgrade import STATE_FILE, Noted, UpgradeError, Used, is_fresh, objections
-from edge_manager.device.compose import Compose
+from edge_manager.backup.upgrade import (
+    STATE_FILE,
+    Declared,
+    Noted,
+    UpgradeError,
+    Used,
+    is_fresh,
+    objections,
+    plan,
+)
+from edge_manager.device.compose import COMPOSE_FILE, Compose
 from edge_manager.device.docker import SiteError
 from edge_manager.device_health.device import ComposeDevice, gather
 from edge_manager.device_health.findings import find
@@ -22,8 +32,6 @@ __all__ = ["Upgrade"]
 
 _QUICK_S = 120.0
 _BUILD_S = 3600.0
-_TOOLS = ("archive", "model")
-"""Images of commands, which have no container now and belong to the version all the same."""
 _HEALTHY_S = 300
 _FRESH_VERDICT_BEFORE_S = 60.0
 
@@ -50,6 +58,7 @@ class Upgrade:
         self._say = say
         self._pause = pause
         self._device = ComposeDevice(compose)
+        self._clone = Clone(compose.folder)
         self._state = compose.folder / STATE_FILE
 
     def upgrade(
@@ -93,7 +102,9 @@ class Upgrade:
                 f"not begun, because {'; '.join(each.rstrip('.') for each in against)}. "
                 "`fanwatch doctor` says what to do; --despite-findings begins all the same"
             )
-        revision = self._revision(to)
+        revision = "" if to is None else self._clone.ready_for(to)
+        # Without a checkout the files are the new ones already, and nobody knows what the old ones had.
+        before = frozenset() if to is None else self._declared().by_default
         flowed = (
             facts.figures is not None
             and facts.figures.newest_verdict_age_s is not None
@@ -107,13 +118,20 @@ class Upgrade:
         self._note(noted)
         try:
             if to is not None:
-                self._git("checkout", "--quiet", to)
-            self._fetch(list(used))
+                self._clone.check_out(to)
+            coming = plan(used, self._declared(), before)
+            noted = noted.model_copy(update={"added": coming.added})
+            self._note(noted)
+            if coming.added:
+                self._say(f"new in this version: {', '.join(coming.added)}")
+            if coming.gone:
+                self._say(f"no longer in this version: {', '.join(coming.gone)}")
+            self._fetch(coming.fetch)
             started = self._now()
-            self._start(list(used))
+            self._start(coming.start, *(["--remove-orphans"] if coming.gone else []))
             if flowed:
                 self._await_verdict(started, verdict_within)
-        except (SiteError, UpgradeError) as error:
+        except SiteError as error:
             self._say(f"failed: {error}")
             self._go_back(noted)
             raise UpgradeError(
@@ -137,16 +155,17 @@ class Upgrade:
         return noted
 
     def _used(self) -> dict[str, Used]:
-        """The image of every container."""
+        """The image of every service's container; those of one-off commands apart."""
         ids = self._compose.answer("ps", "--all", "--quiet").split()
         if not ids:
             return {}
         known = json.loads(self._docker("inspect", *ids))
         return {
             each["Config"]["Labels"]["com.docker.compose.service"]: Used(
-                name=each["Config"]["Image"], image_id=each["Image"]
+                name=each["Config"]["Image"], image_id=each["Image"], stopped=_was_stopped(each)
             )
             for each in known
+            if each["Config"]["Labels"].get("com.docker.compose.oneoff") != "True"
         }
 
     def _bytes(self, used: dict[str, Used]) -> int:
@@ -156,6 +175,7 @@ class Upgrade:
         )
 
     def _note(self, noted: Noted) -> None:
+        """Keeps the images, and what they are for."""
         for service, used in noted.images.items():
             self._docker("tag", used.image_id, used.kept_as(service))
         fresh = self._state.with_suffix(".new")
@@ -167,7 +187,7 @@ class Upgrade:
 
     def _fetch(self, services: list[str]) -> None:
         self._say("building and pulling the new images; the old ones run on meanwhile")
-        self._compose.answer("build", "--quiet", *services, *_TOOLS, timeout_s=_BUILD_S)
+        self._compose.answer("build", "--quiet", *services, timeout_s=_BUILD_S)
         # Versions are pinned: one that is here is the one.
         self._compose.answer(
             "pull", "--quiet", "--policy", "missing", "--ignore-buildable", *services, timeout_s=_BUILD_S
@@ -191,46 +211,32 @@ class Upgrade:
 
     def _go_back(self, noted: Noted) -> None:
         self._say(f"going back to what ran at {parse_timestamp(noted.at):%Y-%m-%d %H:%M} UTC")
-        if noted.revision and self._git("rev-parse", "HEAD").strip() != noted.revision:
-            self._git("checkout", "--quiet", noted.revision)
+        if noted.revision:
+            self._clone.check_out(noted.revision)
         for image_id, name in noted.retags():
             self._docker("tag", image_id, name)
-        self._start(list(noted.images), "--no-build", "--pull", "never")
-
-    def _revision(self, to: str | None) -> str:
-        """The clone's revision; empty where nothing is to be checked out.
-
-        Raises:
-            UpgradeError: It cannot be changed.
-        """
-        if to is None:
-            return ""
-        if self._git("status", "--porcelain", "--untracked-files=no").strip():
-            raise UpgradeError(
-                "not begun: files of the clone were changed here (git status), and a checkout would mix them with the "
-                "new ones; commit them, or take them back"
+        known = self._declared().every
+        for service in sorted(noted.images.keys() - known):
+            self._say(
+                f"{service} ran before, and {COMPOSE_FILE} does not name it any more: it is not started"
             )
-        self._git("rev-parse", "--verify", "--quiet", f"{to}^{{commit}}")
-        return self._git("rev-parse", "HEAD").strip()
+        # What came with the upgrade goes with it: as an orphan where the old files are back, and else by its name.
+        brought = sorted(known.intersection(noted.added))
+        if brought:
+            self._compose.answer("rm", "--stop", "--force", *brought, timeout_s=_QUICK_S)
+        orphans = ["--remove-orphans"] if len(brought) < len(noted.added) else []
+        back = sorted(name for name, used in noted.images.items() if name in known and not used.stopped)
+        self._start(back, "--no-build", "--pull", "never", *orphans)
 
-    def _git(self, *arguments: str) -> str:
-        try:
-            ended = subprocess.run(  # noqa: S603 - a list, no shell
-                ["git", *arguments],  # noqa: S607 - the person's own
-                cwd=self._compose.folder,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=_QUICK_S,
-            )
-        except FileNotFoundError as error:
-            raise SiteError("git is not installed") from error
-        except subprocess.TimeoutExpired as error:
-            raise SiteError(f"`git {' '.join(arguments)}` did not end within {_QUICK_S:g} s") from error
-        if ended.returncode:
-            said = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
-            raise SiteError(f"`git {' '.join(arguments)}` failed: {said[-1]}")
-        return ended.stdout
+    def _declared(self) -> Declared:
+        every = self._compose.resolved("--profile", "*")["services"]
+        return Declared.of(every, self._compose.resolved()["services"])
 
     def _docker(self, *arguments: str) -> str:
         return self._compose.docker.answer(*arguments, timeout_s=_QUICK_S)
+
+
+def _was_stopped(container: Mapping[str, Any]) -> bool:
+    """Whether somebody stopped a container that runs for ever: the engine starts it again after any other end."""
+    state, policy = container["State"], container["HostConfig"]["RestartPolicy"]["Name"]
+    return state["Status"] == "exited" and state["ExitCode"] == 0 and policy not in {"", "no"}

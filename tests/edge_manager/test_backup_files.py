@@ -41,6 +41,7 @@ from edge_manager.backup.encryption import (
 )
 from edge_manager.backup.operations import BackupError, Opener, back_up, check, restore
 from edge_manager.backup.places import PlaceError, clear, collect, held, place
+from edge_manager.backup.site_files import SiteFile
 from edge_manager.backup.site_stack import SiteStack
 from testbed.process import REPOSITORY
 from testbed.small_volume import SmallVolume
@@ -406,12 +407,14 @@ def test_a_copy_never_brings_the_volume_near_where_the_broker_ends_itself(tmp_pa
 class FailingSite(SiteStack):
     """A site whose commands are what a test says."""
 
-    def __init__(self, collect: str = "true", database: str = "true", held: str = "[]") -> None:
+    def __init__(
+        self, collect: str = "true", database: str = "true", held: str = "[]", clear: str = "true"
+    ) -> None:
         self._scripts = {
             "collect": collect,
             "held": f"echo '{held}'",
             "place": "cat >/dev/null",
-            "clear": "true",
+            "clear": clear,
         }
         self.folder = REPOSITORY
         self._database = database
@@ -421,8 +424,8 @@ class FailingSite(SiteStack):
     def images(self) -> dict[str, str]:
         return {}
 
-    def site_files(self) -> dict[str, Path]:
-        return self.files
+    def site_files(self) -> dict[str, SiteFile]:
+        return {name: SiteFile(path, path) for name, path in self.files.items()}
 
     def places(self, verb: str) -> list[str]:
         return ["sh", "-c", self._scripts[verb]]
@@ -528,6 +531,15 @@ def test_a_restore_that_fails_half_way_says_that_the_site_is_not_whole(tmp_path:
     ):
         restore(site, file, Opener(), overwrite=False)
     assert site.stopped == 2
+
+
+def test_a_site_that_could_not_be_emptied_is_not_whole_either(tmp_path: Path) -> None:
+    (tmp_path / "x.backup").write_bytes(WHOLE)
+    site = FailingSite(held='["monitor"]', clear="echo 'error: monitor: is busy' >&2; exit 1")
+    with pytest.raises(
+        BackupError, match=r"failed: monitor: is busy\. The site is half restored: do not start it"
+    ):
+        restore(site, tmp_path / "x.backup", Opener(), overwrite=True)
 
 
 def test_the_commands_say_a_mistake_in_one_line(tmp_path: Path) -> None:

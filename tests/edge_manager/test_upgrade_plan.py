@@ -1,18 +1,15 @@
 """What an upgrade decides, without an engine; tests/compose/engine runs one."""
 
-import json
-import os
-import stat
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import Result
 
 from edge_manager.backup.upgrade import STATE_FILE, Noted, UpgradeError, Used, is_fresh, objections
 from edge_manager.device_health.findings import Finding, Severity
-from testbed.process import REPOSITORY
+from tests.edge_manager import played_engine
+from tests.edge_manager.played_site import PlayedSite
 
 ERROR = Finding("service_down", Severity.ERROR, "drift ended with exit code 1.", "docker compose up")
 WARNING = Finding(
@@ -77,69 +74,197 @@ def test_a_verdict_from_before_the_start_proves_nothing() -> None:
     assert not is_fresh(None, started, now)
 
 
-# A docker that answers from a file of answers: what Upgrade asks and in which order, where no engine is.
-DOCKER = """#!/usr/bin/env python3
-import json, os, pathlib, sys
-words = " ".join(sys.argv[1:])
-with open(os.environ["DOCKER_LOG"], "a") as log:
-    log.write(words + "\\n")
-for part, (text, code) in json.loads(pathlib.Path(os.environ["DOCKER_ANSWERS"]).read_text()):
-    if part in words:
-        print(text)
-        sys.exit(code)
-"""
+# -- an upgrade, on an engine that is played -----------------------------------------------------------
 
 
-def called(
-    folder: Path, answers: list[tuple[str, tuple[str, int]]], *arguments: str
-) -> tuple[int, str, list[str]]:
-    """Runs `fanwatch upgrade` where docker is a program of the test's; exit code, errors, what docker was asked."""
-    (folder / "docker-compose.yml").touch()
-    program = folder / "docker"
-    program.write_text(DOCKER)
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    (folder / "answers").write_text(json.dumps(answers))
-    log = folder / "log"
-    log.touch()
-    ended = subprocess.run(
-        [sys.executable, "-m", "fanwatch.cli", "upgrade", "--folder", str(folder), *arguments],
-        env=os.environ
-        | {
-            "PATH": f"{folder}:{os.environ['PATH']}",
-            "DOCKER_LOG": str(log),
-            "DOCKER_ANSWERS": str(folder / "answers"),
-        },
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+def service(name: str, version: str = "1", **more: object) -> dict[str, object]:
+    """One of docker-compose.yml, as the engine that is played builds it."""
+    return {
+        "image": f"fanwatch-{name}",
+        "build": {"args": {"version": version}},
+        "restart": "unless-stopped",
+        **more,
+    }
+
+
+def release(version: str, *names: str, **others: dict[str, object]) -> dict[str, object]:
+    """A release's services: setup, the archive of a backup, and those named."""
+    tools = {"archive": service("archive", version, restart="no", profiles=["tools"])}
+    return {
+        "setup": service("setup", version, restart="no"),
+        **tools,
+        **{name: service(name, version) for name in names},
+        **others,
+    }
+
+
+def upgrade(site: PlayedSite, *arguments: str) -> Result:
+    """Upgrades; nobody answers for the history or the broker here, which doctor minds."""
+    out = str(site.folder / "before.backup")
+    return site.fanwatch("upgrade", "--backup-out", out, "--despite-findings", *arguments)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> PlayedSite:
+    return PlayedSite(tmp_path)
+
+
+@pytest.fixture
+def running(site: PlayedSite) -> PlayedSite:
+    """The first release runs: setup has ended, monitor, relay and drift are there."""
+    site.lies_here(release("1", "monitor", "relay", "drift"))
+    site.docker("compose", "up", "setup", "monitor", "relay", "drift")
+    return site
+
+
+def images_of(services: dict[str, object], *names: str) -> dict[str, str]:
+    return {name: played_engine.image_id(services[name]) for name in names}  # type: ignore[arg-type]
+
+
+def test_a_release_that_adds_a_service_starts_it_too_and_the_way_back_takes_it_away(
+    running: PlayedSite,
+) -> None:
+    before = running.containers()
+    new = release("2", "monitor", "relay", "drift", "forecast")
+    running.is_released("second", new)
+    done = upgrade(running, "--to", "second")
+    assert done.exit_code == 0, done.stderr
+    assert running.containers() == images_of(new, "setup", "monitor", "relay", "drift", "forecast")
+    assert "new in this version: forecast" in done.stderr
+    assert "forecast" in done.stdout
+    back = running.fanwatch("upgrade", "--back")
+    assert back.exit_code == 0, back.stderr
+    assert running.containers() == before
+
+
+def test_a_release_that_removes_a_service_ends_it_and_the_way_back_brings_it_again(
+    running: PlayedSite,
+) -> None:
+    before = running.containers()
+    new = release("2", "monitor", "drift")
+    running.is_released("second", new)
+    done = upgrade(running, "--to", "second")
+    assert done.exit_code == 0, done.stderr
+    assert running.containers() == images_of(new, "setup", "monitor", "drift")
+    assert "no longer in this version: relay" in done.stderr
+    assert "relay" not in done.stdout, "it runs no other image"
+    back = running.fanwatch("upgrade", "--back")
+    assert back.exit_code == 0, back.stderr
+    assert running.containers() == before
+
+
+def test_without_a_revision_what_the_files_in_the_folder_say_is_started_and_what_they_drop_is_ended(
+    running: PlayedSite,
+) -> None:
+    before = running.containers()
+    new = release("2", "monitor", "drift", "forecast")
+    running.lies_here(new)
+    done = upgrade(running)
+    assert done.exit_code == 0, done.stderr
+    assert running.containers() == images_of(new, "setup", "monitor", "drift", "forecast")
+    back = running.fanwatch("upgrade", "--back")
+    assert back.exit_code == 0, back.stderr
+    del before["relay"]
+    assert running.containers() == before, "its image is there, and no file says how to start it"
+    assert "relay ran before, and docker-compose.yml does not name it any more" in back.stderr
+
+
+def test_an_added_service_that_does_not_get_well_is_taken_away_again_with_all_else(
+    running: PlayedSite,
+) -> None:
+    before = running.containers()
+    running.lies_here(
+        release("2", "monitor", "relay", "drift", forecast=service("forecast") | {"x-broken": True})
     )
-    return ended.returncode, ended.stderr, log.read_text().splitlines()
+    done = upgrade(running)
+    assert done.exit_code == 1
+    assert "the upgrade failed and was taken back: container fanwatch-forecast-1 is unhealthy" in done.stderr
+    assert running.containers() == before
 
 
-def test_going_back_retags_what_was_noted_and_starts_it_without_building_or_pulling(tmp_path: Path) -> None:
-    (tmp_path / STATE_FILE).write_text(NOTED.model_dump_json())
-    code, errors, asked = called(tmp_path, [], "--back")
-    assert code == 0, errors
-    assert asked[:4] == [f"tag {image} {name}" for image, name in NOTED.retags()]
-    assert "up --detach --wait --wait-timeout 300 --no-build --pull never" in asked[4]
+def test_what_a_person_stopped_stays_so_with_its_new_image_ready_and_what_crashed_is_started(
+    running: PlayedSite,
+) -> None:
+    running.stop("drift")
+    running.stop("relay", exit_code=1)
+    before = running.containers()
+    new = release("2", "monitor", "relay", "drift")
+    running.lies_here(new)
+    done = upgrade(running)
+    assert done.exit_code == 0, done.stderr
+    assert running.states() == {
+        "setup": "exited",
+        "monitor": "running",
+        "relay": "running",
+        "drift": "exited",
+    }
+    assert running.containers()["drift"] == before["drift"]
+    running.docker("compose", "up", "drift")
+    assert running.containers() == images_of(new, "setup", "monitor", "relay", "drift"), "not the old one"
+    running.stop("drift")
+    assert running.fanwatch("upgrade", "--back").exit_code == 0
+    assert running.states()["drift"] == "exited"
 
 
-def test_without_an_upgrade_there_is_nothing_to_go_back_to(tmp_path: Path) -> None:
-    code, errors, asked = called(tmp_path, [], "--back")
-    assert (code, asked) == (1, [])
-    assert "no upgrade was made here" in errors
+def test_what_was_left_out_before_and_what_has_a_profile_that_is_not_used_stay_away(site: PlayedSite) -> None:
+    gateway = service("gateway", profiles=["machines"])
+    simulator = service("simulator", scale=1)
+    site.lies_here(release("1", "monitor", "grafana", gateway=gateway, simulator=simulator))
+    site.docker("compose", "up", "setup", "monitor")
+    new = release("2", "monitor", "grafana", gateway=gateway, simulator=simulator)
+    site.is_released("second", new)
+    done = upgrade(site, "--to", "second")
+    assert done.exit_code == 0, done.stderr
+    assert sorted(site.containers()) == ["monitor", "setup"]
+    site.git("checkout", "--quiet", "second")
+    (site.folder / "before.backup").unlink()
+    done = upgrade(site)
+    assert done.exit_code == 0, done.stderr
+    assert sorted(site.containers()) == ["grafana", "monitor", "setup"], "no simulated fans on a real site"
 
 
-def test_an_upgrade_without_a_place_for_its_backup_is_not_begun(tmp_path: Path) -> None:
-    code, errors, asked = called(tmp_path, [])
-    assert (code, asked) == (1, [])
-    assert "expected --backup-out FILE" in errors
+def test_a_profile_that_is_used_stays_used_and_a_command_that_runs_meanwhile_is_no_service(
+    running: PlayedSite,
+) -> None:
+    files = release("1", "monitor", "relay", "drift", gateway=service("gateway", profiles=["machines"]))
+    running.lies_here(files)
+    running.docker("compose", "up", "gateway")
+    engine = played_engine.Engine(running.folder)
+    engine.containers["archive-run-1"] = engine.containers["monitor"] | {"restart": "no"}
+    engine.keep()
+    new = release("2", "monitor", "relay", "drift", gateway=service("gateway", "2", profiles=["machines"]))
+    running.lies_here(new)
+    done = upgrade(running)
+    assert done.exit_code == 0, done.stderr
+    assert running.containers()["gateway"] == played_engine.image_id(new["gateway"])  # type: ignore[arg-type]
+    assert "archive" not in running.containers()
 
 
-def test_an_upgrade_of_a_stack_that_was_never_started_is_not_begun(tmp_path: Path) -> None:
-    code, errors, asked = called(tmp_path, [("config", ("{}", 0))], "--backup-out", str(tmp_path / "x"))
-    assert code == 1
-    assert "no service of Fanwatch was started here" in errors
-    assert not any("build" in line or " up " in line or line.startswith("tag") for line in asked)
+def test_going_back_retags_what_was_noted_and_starts_it_without_building_or_pulling(site: PlayedSite) -> None:
+    site.lies_here(release("1", "monitor", "predictor", "history"))
+    (site.folder / STATE_FILE).write_text(NOTED.model_dump_json())
+    done = site.fanwatch("upgrade", "--back")
+    assert done.exit_code == 0, done.stderr
+    tags = [line for line in site.asked() if line.startswith("tag")]
+    assert tags == [f"tag {image} {name}" for image, name in NOTED.retags()]
+    assert not [line for line in site.asked() if "compose build" in line or "compose pull" in line]
+    assert site.containers() == {name: used.image_id for name, used in NOTED.images.items()}
+
+
+def test_without_an_upgrade_there_is_nothing_to_go_back_to(site: PlayedSite) -> None:
+    done = site.fanwatch("upgrade", "--back")
+    assert (done.exit_code, site.asked()) == (1, [])
+    assert "no upgrade was made here" in done.stderr
+
+
+def test_an_upgrade_without_a_place_for_its_backup_is_not_begun(site: PlayedSite) -> None:
+    done = site.fanwatch("upgrade")
+    assert (done.exit_code, site.asked()) == (1, [])
+    assert "expected --backup-out FILE" in done.stderr
+
+
+def test_an_upgrade_of_a_stack_that_was_never_started_is_not_begun(site: PlayedSite) -> None:
+    done = site.fanwatch("upgrade", "--backup-out", str(site.folder / "x"))
+    assert done.exit_code == 1
+    assert "no service of Fanwatch was started here" in done.stderr
+    assert not [line for line in site.asked() if "build" in line or " up " in line or line.startswith("tag")]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from edge_manager.backup.encryption import new_key
 from testbed.containers import BIND, PROJECT, ROOT, Stack, fanwatch
@@ -132,7 +133,10 @@ def test_a_restore_over_a_running_site_is_refused_in_one_sentence(stack: Stack, 
 
 @pytest.fixture(scope="module")
 def clone(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The stack runs out of a clone of its own, with a good and a bad version to come."""
+    """The stack runs out of a clone of its own, with a good and a bad version to come.
+
+    The good one has another service, `lookout`, and no drift watch.
+    """
     folder = tmp_path_factory.mktemp("clone") / "fanwatch"
     git(ROOT, "clone", "--quiet", "--no-hardlinks", str(ROOT), str(folder))
     git(folder, "config", "user.email", "test@fanwatch.example")
@@ -145,6 +149,18 @@ def clone(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
         git(folder, "checkout", "--quiet", "first")
         main = folder / "monitor" / "__main__.py"
         main.write_text(line + main.read_text() if tag == "bad" else main.read_text() + line)
+        if tag == "good":
+            file = folder / "docker-compose.yml"
+            content = yaml.safe_load(file.read_text())
+            del content["services"]["drift"]
+            content["services"]["lookout"] = {
+                "image": content["services"]["telegraf"]["image"],
+                "entrypoint": ["sleep", "infinity"],
+                "stop_grace_period": "1s",
+                "network_mode": "none",
+                "restart": "unless-stopped",
+            }
+            file.write_text(yaml.safe_dump(content))
         git(folder, "commit", "--quiet", "--all", "--message", tag)
         git(folder, "tag", tag)
     git(folder, "checkout", "--quiet", "first")
@@ -201,15 +217,21 @@ def test_a_version_that_does_not_start_is_taken_back_by_itself_with_its_files(
 
 
 @pytest.mark.timeout(1800)
-def test_a_good_version_is_taken_up_and_can_be_gone_back_from(stack: Stack, clone: Path) -> None:
+def test_a_good_version_is_taken_up_with_its_own_services_and_can_be_gone_back_from(
+    stack: Stack, clone: Path
+) -> None:
     wait_upgradable(clone)
-    before = stack.containers()["monitor"]["Image"]
+    before = {name: each["Image"] for name, each in stack.containers().items()}
+    assert "drift" in before
     out = clone.parent / "before-good.backup"
     answer = fanwatch("upgrade", "--to", "good", "--backup-out", str(out), folder=clone)
     assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.strip() == "Upgraded: monitor"
-    assert stack.containers()["monitor"]["Image"] != before
+    assert answer.stdout.strip() == "Upgraded: lookout, monitor"
+    after = stack.containers()
+    assert after["monitor"]["Image"] != before["monitor"]
+    assert after["lookout"]["State"]["Running"]
+    assert after.keys() - {"lookout"} == before.keys() - {"drift"}
     answer = fanwatch("upgrade", "--back", folder=clone)
     assert answer.returncode == 0, answer.stderr
-    assert stack.containers()["monitor"]["Image"] == before
+    assert {name: each["Image"] for name, each in stack.containers().items()} == before
     assert git(clone, "describe", "--tags", "--exact-match") == "first"
