@@ -16,6 +16,7 @@ from edge_manager.device.machine import State, as_table, survey
 from edge_manager.device.mistakes import as_sentences
 from edge_manager.device.site_plan import DATA_DIR_FILE, OVERRIDE_FILE, SitePlan, this_machines_names
 from edge_manager.installation.operations import add_models, install
+from edge_manager.models.place import use_command
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False
@@ -153,8 +154,9 @@ def up(
             site.docker.engine_version()  # which says so when that is why
             raise SiteError(_what_is_not_well(site))
         site.reload_broker()
-        for model in [] if manifest is None else add_models(manifest, site):
-            typer.echo(f"{model} is on the device; fanwatch model use makes it the one in use")
+        for name, version in [] if manifest is None else add_models(manifest, site):
+            typer.echo(f"{name}:{version} is on the device, and nothing uses it yet. To serve it:")
+            typer.echo(f"  {use_command(name, version, folder=folder)}")
         typer.echo(_addresses(site))
 
 
