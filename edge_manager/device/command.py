@@ -10,7 +10,7 @@ import typer
 
 from edge_manager.device.compose import COMPOSE_FILE, Compose
 from edge_manager.device.docker import SiteError
-from edge_manager.device.env_file import read_values, with_values
+from edge_manager.device.env_file import read_text, read_values, with_values
 from edge_manager.device.log_lines import LEVELS, read_line
 from edge_manager.device.machine import State, as_table, survey
 from edge_manager.device.mistakes import as_sentences
@@ -73,7 +73,6 @@ def init(  # noqa: PLR0913, PLR0917 - one parameter an option of the command lin
         if not (folder / COMPOSE_FILE).is_file():
             Compose(folder)  # which says so
         file = folder / ".env"
-        text = file.read_text() if file.exists() else ""
         given = {
             "site": site,
             "hostnames": tuple(hostname) if hostname else None,
@@ -84,13 +83,15 @@ def init(  # noqa: PLR0913, PLR0917 - one parameter an option of the command lin
             "demo": demo,
         }
         try:
-            held = SitePlan.from_variables(read_values(text))
+            text = read_text(file)
+            values = read_values(text)
+            held = SitePlan.from_variables(values)
             if not held.hostnames:
                 held = replace(held, hostnames=this_machines_names())
             plan = replace(held, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
             plan = plan if yes else _ask(plan)
             override = tuple(name for name in (OVERRIDE_FILE,) if (folder / name).is_file())
-            new = with_values(text, plan.variables(override), _HEADING)
+            new = with_values(text, plan.variables(values, override), _HEADING)
         except ValueError as error:
             raise SiteError(str(error)) from error
         _refuse_to_move_data(folder, held.data_dir, plan.data_dir)
@@ -98,7 +99,7 @@ def init(  # noqa: PLR0913, PLR0917 - one parameter an option of the command lin
             _make_data_folders(folder, plan.data_dir)
         findings = survey(folder, plan.data_dir, plan.bind, plan.unencrypted_bind or "127.0.0.1")
         if new != text:
-            file.write_text(new)
+            file.write_text(new, encoding="utf-8")
         typer.echo(f"This machine, for the site {plan.site}:\n{as_table(findings)}\n")
         typer.echo(f"{file} {'says so now' if new != text else 'says so already'}.")
         bad = [each.what for each in findings if each.state is State.BAD]

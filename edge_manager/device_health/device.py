@@ -92,7 +92,9 @@ class ComposeDevice(Device):
     def site(self) -> str:
         """As .env has it."""
         file = self.folder / ".env"
-        return read_values(file.read_text()).get("FANWATCH_SITE", "") if file.is_file() else ""
+        # A letter that cannot be read is no reason to say nothing of the device.
+        text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+        return read_values(text).get("FANWATCH_SITE", "")
 
     def services(self) -> tuple[Service, ...]:
         """The containers, those of one-off commands apart."""

@@ -250,6 +250,8 @@ def test_a_site_is_told_by_the_name_that_its_people_gave_it(
     assert findings_text(named, []).startswith("Fanwatch at hall 2 on nuc, ")
     assert as_json(named, [])["site"] == "hall 2"
     assert status_text(WELL, []).startswith("Fanwatch on nuc, ")
+    (tmp_path / ".env").write_bytes(b"FANWATCH_SITE='H\xe4lle 2'\n")
+    assert device.site() == "H\N{REPLACEMENT CHARACTER}lle 2"
 
 
 @pytest.mark.parametrize("what", JUST_WELL)
