@@ -97,7 +97,8 @@ def init(  # noqa: PLR0913, PLR0917 - one parameter an option of the command lin
         _refuse_to_move_data(folder, held.data_dir, plan.data_dir)
         if plan.data_dir is not None:
             _make_data_folders(folder, plan.data_dir)
-        findings = survey(folder, plan.data_dir, plan.bind, plan.unencrypted_bind or "127.0.0.1")
+        unencrypted_bind = plan.unencrypted_bind or "127.0.0.1"
+        findings = survey(folder, plan.data_dir, plan.bind, unencrypted_bind, plan.retention_days)
         if new != text:
             file.write_text(new, encoding="utf-8")
         typer.echo(f"This machine, for the site {plan.site}:\n{as_table(findings)}\n")

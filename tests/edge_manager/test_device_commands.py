@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer import Context
 from typer.core import TyperGroup
 from typer.main import get_command
 
@@ -84,9 +85,11 @@ def with_a_folder() -> list[str]:
     group = get_command(fanwatch_app)
     assert isinstance(group, TyperGroup)
     rooms = [name for name, room in COMMANDS_OF_ROOMS.items() if room.module.startswith("edge_manager.")]
-    found = {name: group.get_command(None, name) for name in rooms}  # type: ignore[arg-type]
+    commands = {name: group.get_command(Context(group), name) for name in rooms}
     return [
-        name for name, command in found.items() if any("--folder" in each.opts for each in command.params)
+        name
+        for name, command in commands.items()
+        if command is not None and any("--folder" in each.opts for each in command.params)
     ]
 
 
