@@ -11,6 +11,7 @@ import typer
 from edge_manager.device.compose import COMPOSE_FILE, Compose
 from edge_manager.device.docker import SiteError
 from edge_manager.device.env_file import read_text, read_values, with_values
+from edge_manager.device.from_here import compose_command, fanwatch_command
 from edge_manager.device.log_lines import LEVELS, read_line
 from edge_manager.device.machine import State, as_table, survey
 from edge_manager.device.mistakes import as_sentences
@@ -104,11 +105,13 @@ def init(  # noqa: PLR0913, PLR0917 - one parameter an option of the command lin
         typer.echo(f"This machine, for the site {plan.site}:\n{as_table(findings)}\n")
         typer.echo(f"{file} {'says so now' if new != text else 'says so already'}.")
         bad = [each.what for each in findings if each.state is State.BAD]
+        start, let_in = fanwatch_command("up", folder), fanwatch_command("add fan NAME", folder)
         if bad:
-            typer.echo(f"First mend: {', '.join(bad)}. Then: fanwatch up", err=True)
+            typer.echo(f"First mend: {', '.join(bad)}. Then: {start}", err=True)
             raise typer.Exit(1)
-        typer.echo("Next:  fanwatch up                  starts it and waits until it works")
-        typer.echo("       fanwatch add fan NAME        lets a fan in")
+        width = len(let_in) + 8
+        typer.echo(f"Next:  {start:<{width}}starts it and waits until it works")
+        typer.echo(f"       {let_in:<{width}}lets a fan in")
 
 
 @app.command(
@@ -274,7 +277,8 @@ def _what_is_not_well(site: Compose) -> str:
     if not ill:
         return "docker compose up failed; its own lines above say why"
     first = ill[0].split()[0]
-    return f"not well yet: {', '.join(ill)}. `fanwatch logs {first}` says why; `fanwatch up` tries again"
+    logs, again = fanwatch_command(f"logs {first}", site.folder), fanwatch_command("up", site.folder)
+    return f"not well yet: {', '.join(ill)}. `{logs}` says why; `{again}` tries again"
 
 
 def _addresses(site: Compose) -> str:
@@ -283,13 +287,14 @@ def _addresses(site: Compose) -> str:
         for name, service in site.resolved()["services"].items()
         for port in service.get("ports", [])
     }
-    show = "docker compose run --rm --no-deps -T setup show"
+    show = compose_command("run --rm --no-deps -T setup show", site.folder)
+    let_in = fanwatch_command("add fan NAME", site.folder)
     return "\n".join(
         [
             "Fanwatch runs.",
             f"  live page        http://{ports['monitor', 8080]}   user operator, password: {show} page",
             f"  Grafana          http://{ports['grafana', 3000]}   user admin, password: {show} grafana",
-            f"  MQTT, encrypted  {ports['mosquitto', 8883]}          let a fan in: fanwatch add fan NAME",
+            f"  MQTT, encrypted  {ports['mosquitto', 8883]}          let a fan in: {let_in}",
             f"  MQTT in clear    {ports['mosquitto', 1883]}          for programs of this machine",
         ]
     )

@@ -32,6 +32,7 @@ def main(arguments: tuple[str, ...]) -> int:
         ("load",): "",
         ("image", "inspect"): "sha256:1",
         ("compose", "up"): "",
+        ("compose", "ps", "--all", "--format", "json"): "",
         ("compose", "restart"): "",
         ("compose", "config", "--format", "json"): json.dumps({"services": RESOLVED}),
         ("compose", "ps", "--services", "--status", "running"): "predictor"

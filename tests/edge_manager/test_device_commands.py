@@ -165,6 +165,14 @@ def test_init_writes_what_is_given_and_says_what_is_to_be_mended(clone: Path) ->
     assert "First mend: Docker" in done.stderr
 
 
+def test_init_of_a_folder_elsewhere_says_what_works_from_here(
+    clone: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    done = init(tmp_path_factory.mktemp("elsewhere"), "--folder", str(clone))
+    assert f"Then: fanwatch up --folder {clone}" in done.stderr
+    assert (clone / ".env").is_file()
+
+
 def test_init_again_changes_nothing_and_a_persons_lines_stay(clone: Path) -> None:
     (clone / ".env").write_text("# ask Kim\nHTTP_PROXY=http://proxy:3128\nFANWATCH_BIND=10.0.0.5\n")
     init(clone, "--site", "hall-2", "--hostname", "fans.plant.example")

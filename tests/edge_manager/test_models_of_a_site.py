@@ -95,6 +95,32 @@ def test_a_model_that_came_with_a_sites_file_is_used_by_the_command_that_is_prin
     assert host.elsewhere_is_untouched
 
 
+def test_a_site_that_is_installed_is_started_by_the_command_that_is_printed(
+    host: ModelHost, bundle: Path, signer: Signer, tmp_path: Path
+) -> None:
+    file = bundle_of(tmp_path, signer, compose="", model=bundle)
+    printed = host.call("install", str(file), "--key", str(signer.public_key), "--folder", str(host.site))
+    [line] = [line for line in printed.splitlines() if line.startswith("  fanwatch up ")]
+    assert "fan:2 is on the device" in host.call(*shlex.split(line)[1:])
+
+
+def test_who_stands_elsewhere_is_told_what_works_from_there(host: ModelHost) -> None:
+    there = shlex.quote(str(host.site))
+    started = host.call("up", "--folder", str(host.site))
+    assert f"fanwatch add fan NAME --folder {there}" in started
+    assert f"cd {there} && docker compose run --rm --no-deps -T setup show page" in started
+    assert f"fanwatch doctor --folder {there} says what is wrong" in host.call(
+        "status", "--folder", str(host.site), code=1
+    )
+    for_the_site = f"The commands are for the folder {host.site}"
+    assert for_the_site in host.call("doctor", "--folder", str(host.site), code=1)
+    host.folder = host.site
+    assert for_the_site not in host.call("doctor", code=1)
+    started = host.call("up")
+    assert "fanwatch add fan NAME\n" in started
+    assert "password: docker compose run --rm --no-deps -T setup show page" in started
+
+
 def test_a_model_that_is_added_to_a_site_is_used_by_the_command_that_is_printed(
     host: ModelHost, bundle: Path
 ) -> None:
