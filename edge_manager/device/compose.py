@@ -114,6 +114,10 @@ class Compose:
         Raises:
             SiteError: It refused; with its sentence.
         """
+        # Built before, where it is not there: building writes to where the answer is read.
+        [image] = self.answer("config", "--images", "model").split()
+        if not self.docker.has_image(image):
+            self.answer("build", "--quiet", "model", timeout_s=3600)
         run = ("--progress", "quiet", "run", "--rm", "--no-deps", "-T", "model")
         return self.answer(*run, *arguments, stdin=stdin, timeout_s=600)
 

@@ -34,6 +34,7 @@ def main(arguments: tuple[str, ...]) -> int:
         ("compose", "up"): "",
         ("compose", "ps", "--all", "--format", "json"): "",
         ("compose", "restart"): "",
+        ("compose", "config", "--images", "model"): "fanwatch-model",
         ("compose", "config", "--format", "json"): json.dumps({"services": RESOLVED}),
         ("compose", "ps", "--services", "--status", "running"): "predictor"
         + ("\nmosquitto" if broker else ""),
