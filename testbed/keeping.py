@@ -7,7 +7,8 @@ from pathlib import Path
 
 from edge_manager.backup.site_files import SiteFile
 from edge_manager.backup.site_stack import SiteStack
-from edge_manager.device_health.device import Device, disk_of, subscriber
+from edge_manager.device_health.device import Device, subscriber
+from edge_manager.device_health.disks import disk_of
 from edge_manager.device_health.facts import Disk, Service
 from testbed.influxdb import InfluxDB
 from testbed.mosquitto import Mosquitto

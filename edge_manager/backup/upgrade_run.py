@@ -95,7 +95,7 @@ class Upgrade:
             raise UpgradeError(
                 "no service of Fanwatch was started here; docker compose up --detach starts it"
             )
-        free = min((disk.free_bytes for disk in facts.disks), default=None)
+        free = min((disk.free_bytes for disk in facts.disks if disk.holds_images), default=None)
         against = objections(find(facts), self._bytes(used), free, despite_findings=despite_findings)
         if against:
             raise UpgradeError(

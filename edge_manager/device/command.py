@@ -10,12 +10,14 @@ import typer
 
 from edge_manager.device.compose import COMPOSE_FILE, Compose
 from edge_manager.device.docker import SiteError
-from edge_manager.device.env_file import read_values, with_values
+from edge_manager.device.env_file import read_text, read_values, with_values
+from edge_manager.device.from_here import compose_command, fanwatch_command
 from edge_manager.device.log_lines import LEVELS, read_line
 from edge_manager.device.machine import State, as_table, survey
 from edge_manager.device.mistakes import as_sentences
 from edge_manager.device.site_plan import DATA_DIR_FILE, OVERRIDE_FILE, SitePlan, this_machines_names
 from edge_manager.installation.operations import add_models, install
+from edge_manager.models.place import use_command
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False
@@ -72,7 +74,6 @@ def init(  # noqa: PLR0913, PLR0917 - one parameter an option of the command lin
         if not (folder / COMPOSE_FILE).is_file():
             Compose(folder)  # which says so
         file = folder / ".env"
-        text = file.read_text() if file.exists() else ""
         given = {
             "site": site,
             "hostnames": tuple(hostname) if hostname else None,
@@ -83,29 +84,34 @@ def init(  # noqa: PLR0913, PLR0917 - one parameter an option of the command lin
             "demo": demo,
         }
         try:
-            held = SitePlan.from_variables(read_values(text))
+            text = read_text(file)
+            values = read_values(text)
+            held = SitePlan.from_variables(values)
             if not held.hostnames:
                 held = replace(held, hostnames=this_machines_names())
             plan = replace(held, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
             plan = plan if yes else _ask(plan)
             override = tuple(name for name in (OVERRIDE_FILE,) if (folder / name).is_file())
-            new = with_values(text, plan.variables(override), _HEADING)
+            new = with_values(text, plan.variables(values, override), _HEADING)
         except ValueError as error:
             raise SiteError(str(error)) from error
         _refuse_to_move_data(folder, held.data_dir, plan.data_dir)
         if plan.data_dir is not None:
             _make_data_folders(folder, plan.data_dir)
-        findings = survey(folder, plan.data_dir, plan.bind, plan.unencrypted_bind or "127.0.0.1")
+        unencrypted_bind = plan.unencrypted_bind or "127.0.0.1"
+        findings = survey(folder, plan.data_dir, plan.bind, unencrypted_bind, plan.retention_days)
         if new != text:
-            file.write_text(new)
+            file.write_text(new, encoding="utf-8")
         typer.echo(f"This machine, for the site {plan.site}:\n{as_table(findings)}\n")
         typer.echo(f"{file} {'says so now' if new != text else 'says so already'}.")
         bad = [each.what for each in findings if each.state is State.BAD]
+        start, let_in = fanwatch_command("up", folder), fanwatch_command("add fan NAME", folder)
         if bad:
-            typer.echo(f"First mend: {', '.join(bad)}. Then: fanwatch up", err=True)
+            typer.echo(f"First mend: {', '.join(bad)}. Then: {start}", err=True)
             raise typer.Exit(1)
-        typer.echo("Next:  fanwatch up                  starts it and waits until it works")
-        typer.echo("       fanwatch add fan NAME        lets a fan in")
+        width = len(let_in) + 8
+        typer.echo(f"Next:  {start:<{width}}starts it and waits until it works")
+        typer.echo(f"       {let_in:<{width}}lets a fan in")
 
 
 @app.command(
@@ -153,8 +159,9 @@ def up(
             site.docker.engine_version()  # which says so when that is why
             raise SiteError(_what_is_not_well(site))
         site.reload_broker()
-        for model in [] if manifest is None else add_models(manifest, site):
-            typer.echo(f"{model} is on the device; fanwatch model use makes it the one in use")
+        for name, version in [] if manifest is None else add_models(manifest, site):
+            typer.echo(f"{name}:{version} is on the device, and nothing uses it yet. To serve it:")
+            typer.echo(f"  {use_command(name, version, folder=folder)}")
         typer.echo(_addresses(site))
 
 
@@ -270,7 +277,8 @@ def _what_is_not_well(site: Compose) -> str:
     if not ill:
         return "docker compose up failed; its own lines above say why"
     first = ill[0].split()[0]
-    return f"not well yet: {', '.join(ill)}. `fanwatch logs {first}` says why; `fanwatch up` tries again"
+    logs, again = fanwatch_command(f"logs {first}", site.folder), fanwatch_command("up", site.folder)
+    return f"not well yet: {', '.join(ill)}. `{logs}` says why; `{again}` tries again"
 
 
 def _addresses(site: Compose) -> str:
@@ -279,13 +287,14 @@ def _addresses(site: Compose) -> str:
         for name, service in site.resolved()["services"].items()
         for port in service.get("ports", [])
     }
-    show = "docker compose run --rm --no-deps -T setup show"
+    show = compose_command("run --rm --no-deps -T setup show", site.folder)
+    let_in = fanwatch_command("add fan NAME", site.folder)
     return "\n".join(
         [
             "Fanwatch runs.",
             f"  live page        http://{ports['monitor', 8080]}   user operator, password: {show} page",
             f"  Grafana          http://{ports['grafana', 3000]}   user admin, password: {show} grafana",
-            f"  MQTT, encrypted  {ports['mosquitto', 8883]}          let a fan in: fanwatch add fan NAME",
+            f"  MQTT, encrypted  {ports['mosquitto', 8883]}          let a fan in: {let_in}",
             f"  MQTT in clear    {ports['mosquitto', 1883]}          for programs of this machine",
         ]
     )

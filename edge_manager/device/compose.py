@@ -108,14 +108,26 @@ class Compose:
         content: dict[str, Any] = json.loads(self.answer(*options, "config", "--format", "json"))
         return content
 
+    def model(self, *arguments: str, stdin: IO[bytes] | None = None) -> str:
+        """What a command of `fanwatch model` answers in the container that has the site's models.
+
+        Raises:
+            SiteError: It refused; with its sentence.
+        """
+        # Built before, where it is not there: building writes to where the answer is read.
+        [image] = self.answer("config", "--images", "model").split()
+        if not self.docker.has_image(image):
+            self.answer("build", "--quiet", "model", timeout_s=3600)
+        run = ("--progress", "quiet", "run", "--rm", "--no-deps", "-T", "model")
+        return self.answer(*run, *arguments, stdin=stdin, timeout_s=600)
+
     def receive_model(self, parcel: IO[bytes]) -> None:
         """Puts a packed bundle of a model among those of the site; nothing uses it yet.
 
         Raises:
             SiteError: The site refused it.
         """
-        receive = ("run", "--rm", "--no-deps", "-T", "model", "receive")
-        self.answer("--progress", "quiet", *receive, stdin=parcel, timeout_s=600)
+        self.model("receive", stdin=parcel)
 
     def containers(self) -> list[dict[str, Any]]:
         """What Compose tells of every container of the site, the ended ones too."""

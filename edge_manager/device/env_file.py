@@ -6,11 +6,29 @@ little: they are quoted with single quotes where they hold more than a shell's p
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
-__all__ = ["read_values", "with_values"]
+__all__ = ["read_text", "read_values", "with_values"]
 
 _LINE = re.compile(r"^\s*(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*?)\s*$")
 _PLAIN = re.compile(r"^[A-Za-z0-9._:/,@%+=-]*$")
+
+
+def read_text(file: Path) -> str:
+    """The file's text; empty where there is none.
+
+    Raises:
+        ValueError: It is no UTF-8, and what it says in another encoding would be a guess.
+        OSError: It cannot be read.
+    """
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{file}: is not UTF-8 text (byte {error.start + 1} is 0x{error.object[error.start]:02x}): save it as UTF-8"
+        ) from error
 
 
 def read_values(text: str) -> dict[str, str]:

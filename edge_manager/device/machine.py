@@ -15,14 +15,16 @@ from edge_manager.device.compose import Compose
 from edge_manager.device.docker import SiteError
 
 __all__ = [
+    "BYTES_PER_READING",
     "PORTS",
     "Finding",
+    "Room",
     "State",
     "as_table",
     "clock_is_synchronised",
     "judge_clock",
     "judge_compose",
-    "judge_disk",
+    "judge_disks",
     "judge_memory",
     "judge_ports",
     "memory_bytes",
@@ -32,11 +34,17 @@ __all__ = [
 
 GIB = 1024**3
 DISK_NEEDED, DISK_GOOD = 5 * GIB, 20 * GIB
-"""Images take about 3 GB; 1,000 fans at a reading a second about 1 GB a week (docs/sizing)."""
+"""Where the data lies. Images take about 3 GB."""
+IMAGES_NEEDED, IMAGES_GOOD = 4 * GIB, 8 * GIB
+"""Where images alone lie. An upgrade has two sets of them."""
+BYTES_PER_READING = 113
+"""In InfluxDB, with its verdict, as measured for docs/sizing.md; a test compares."""
 MEMORY_NEEDED, MEMORY_GOOD = 2 * GIB, 4 * GIB
 """The whole stack uses under 1.5 GB with six fans; its limits add up to 4."""
 COMPOSE_NEEDED = (2, 24)
 PORTS = {8883: "MQTT, encrypted", 1883: "MQTT in clear", 8080: "the live page", 3000: "Grafana"}
+_IMAGES = 3 * GIB
+_DOCKER_ROOT = Path("/var/lib/docker")
 _TIME_ERROR = 5
 _EVERYWHERE = "0.0.0.0"  # noqa: S104 - asked for, or what a port is tried on
 
@@ -59,7 +67,32 @@ class Finding:
     advice: str = ""
 
 
-def survey(folder: Path, data_dir: Path | None, bind: str, unencrypted_bind: str) -> list[Finding]:
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What is free on the file system under a folder.
+
+    Attributes:
+        place: The folder.
+        disk: The file system's number.
+        free_bytes: For data of whoever is not root.
+    """
+
+    place: Path
+    disk: int
+    free_bytes: int
+
+    @classmethod
+    def at(cls, place: Path) -> "Room":
+        """The room where a folder is, or will be."""
+        # Not Path.exists, which raises where a folder above may not be looked into.
+        while not os.path.exists(place):  # noqa: PTH110
+            place = place.parent
+        return cls(place, place.stat().st_dev, shutil.disk_usage(place).free)
+
+
+def survey(
+    folder: Path, data_dir: Path | None, bind: str, unencrypted_bind: str, retention_days: int
+) -> list[Finding]:
     """Looks at this machine.
 
     Args:
@@ -67,30 +100,57 @@ def survey(folder: Path, data_dir: Path | None, bind: str, unencrypted_bind: str
         data_dir: Where its data shall live; None for Docker's own place.
         bind: The address of the ports.
         unencrypted_bind: The address of MQTT in clear.
+        retention_days: How long single readings are kept.
     """
-    findings, running = _survey_docker(folder)
-    place = data_dir or Path("/var/lib/docker")
-    while not place.exists():
-        place = place.parent
+    findings, running, root = _survey_docker(folder)
     binds = {port: unencrypted_bind if port == 1883 else bind for port in PORTS}
     return [
         *findings,
-        judge_disk(shutil.disk_usage(place).free, place),
+        *judge_disks(Room.at(data_dir or root), Room.at(root), retention_days),
         judge_memory(memory_bytes()),
         judge_clock(clock_is_synchronised()),
         *([_ports_of_our_own()] if running else judge_ports(binds, port_is_free)),
     ]
 
 
-def judge_disk(free_bytes: int, place: Path) -> Finding:
-    """Whether there is room for images and a month of data."""
-    found = f"{free_bytes / GIB:.1f} GiB free under {place}"
-    if free_bytes < DISK_NEEDED:
-        advice = f"at least {DISK_NEEDED // GIB} GiB are needed: make room, or choose another place with --data-dir"
-        return Finding("disk", State.BAD, found, advice)
-    if free_bytes < DISK_GOOD:
-        return Finding("disk", State.WARNING, found, f"{DISK_GOOD // GIB} GiB hold a month of a hundred fans")
-    return Finding("disk", State.GOOD, found)
+def judge_disks(data: Room, images: Room, retention_days: int) -> list[Finding]:
+    """Whether there is room for data and images: one finding where they share a disk, else one for each.
+
+    Args:
+        data: Where the data lives.
+        images: Where Docker keeps images.
+        retention_days: How long single readings are kept.
+    """
+    shared = data.disk == images.disk
+    left = max(0, data.free_bytes - (_IMAGES if shared else 0))
+    fans = left // (BYTES_PER_READING * 86_400 * retention_days)
+    found = (
+        f"{data.free_bytes / GIB:.1f} GiB free under {data.place}: {retention_days} days of about {fans:,} fans at a "
+        "reading a second"
+    )
+    advice = {
+        State.BAD: f"at least {DISK_NEEDED // GIB} GiB are needed: make room, or choose another place with --data-dir",
+        State.WARNING: "more fans take more room, fewer --retention-days take less: docs/sizing.md",
+        State.GOOD: "",
+    }
+    state = _judge(data.free_bytes, DISK_NEEDED, DISK_GOOD)
+    findings = [Finding("disk", state, found, advice[state])]
+    if not shared:
+        found = f"{images.free_bytes / GIB:.1f} GiB free under {images.place}, Docker's own"
+        advice = {
+            State.BAD: f"at least {IMAGES_NEEDED // GIB} GiB are needed for images: make room (`docker system df`)",
+            State.WARNING: f"an upgrade keeps the old images beside the new: {IMAGES_GOOD // GIB} GiB hold both",
+            State.GOOD: "",
+        }
+        state = _judge(images.free_bytes, IMAGES_NEEDED, IMAGES_GOOD)
+        findings.append(Finding("image disk", state, found, advice[state]))
+    return findings
+
+
+def _judge(free_bytes: int, needed: int, good: int) -> State:
+    if free_bytes < needed:
+        return State.BAD
+    return State.WARNING if free_bytes < good else State.GOOD
 
 
 def judge_memory(total_bytes: int) -> Finding:
@@ -193,22 +253,26 @@ def port_is_free(bind: str, port: int) -> str | None:
     return None
 
 
-def _survey_docker(folder: Path) -> tuple[list[Finding], bool]:
-    """What there is of Docker, and whether this site runs already."""
+def _survey_docker(folder: Path) -> tuple[list[Finding], bool, Path]:
+    """What there is of Docker, whether this site runs already, and where Docker keeps what it keeps."""
     try:
         site = Compose(folder)
         compose = judge_compose(site.compose_version())
     except SiteError as error:
-        return [Finding("Docker", State.BAD, "not usable", str(error))], False
+        return [Finding("Docker", State.BAD, "not usable", str(error))], False, _DOCKER_ROOT
     try:
         engine = site.docker.engine_version()
     except SiteError as error:
-        return [Finding("Docker", State.BAD, "no engine", str(error)), compose], False
+        return [Finding("Docker", State.BAD, "no engine", str(error)), compose], False, _DOCKER_ROOT
     try:
         running = "mosquitto" in site.running()
     except SiteError:
         running = False
-    return [Finding("Docker", State.GOOD, engine), compose], running
+    try:
+        root = site.docker.root()
+    except SiteError:
+        root = _DOCKER_ROOT
+    return [Finding("Docker", State.GOOD, engine), compose], running, root
 
 
 def _ports_of_our_own() -> Finding:

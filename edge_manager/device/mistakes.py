@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import typer
 
+from contract.deployment import NotDeployed
 from edge_manager.device.docker import SiteError
 from edge_manager.installation.bundle_file import BundleError
 from model_folder.folder import ModelFolderError
@@ -17,7 +18,7 @@ def as_sentences() -> Iterator[None]:
     """Ends the command with exit code 1 and one sentence for each of these."""
     try:
         yield
-    except (SiteError, BundleError, ModelFolderError, OSError) as error:
+    except (SiteError, BundleError, ModelFolderError, NotDeployed, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:

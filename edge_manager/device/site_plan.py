@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from edge_manager.device.compose import COMPOSE_FILE
 from edge_manager.site.certificates import server_names
@@ -59,11 +60,14 @@ class SitePlan:
         if not low <= self.retention_days <= high:
             raise ValueError(f"--retention-days {self.retention_days}: expected {low} to {high} days")
 
-    def variables(self, files: tuple[str, ...] = ()) -> dict[str, str]:
-        """The variables of the environment file.
+    def variables(
+        self, held: Mapping[str, str] = MappingProxyType({}), files: tuple[str, ...] = ()
+    ) -> dict[str, str]:
+        """The variables of the environment file that this plan sets.
 
         Args:
-            files: Compose files of the folder that Compose would read by itself.
+            held: What the file says already.
+            files: Compose files of the folder, besides docker-compose.yml, that Compose would read by itself.
         """
         names = [name for name in server_names(self.hostnames) if name in {n.lower() for n in self.hostnames}]
         found = {
@@ -79,9 +83,15 @@ class SitePlan:
         }
         if self.unencrypted_bind is not None:
             found["FANWATCH_UNENCRYPTED_MQTT_BIND"] = self.unencrypted_bind
-        if self.data_dir is not None:
-            # Naming files ends Compose's own search, so what it would have found is named too.
-            found["COMPOSE_FILE"] = os.pathsep.join([COMPOSE_FILE, *files, DATA_DIR_FILE])
+        separator = held.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
+        named = [name for name in held.get("COMPOSE_FILE", "").split(separator) if name]
+        others = [name for name in named if Path(name).name != DATA_DIR_FILE]
+        # Naming files ends Compose's own search, so what it would have found is named too.
+        kept = others or [COMPOSE_FILE, *files]
+        if self.data_dir is None and others != named:
+            found["COMPOSE_FILE"] = separator.join(kept)
+        elif self.data_dir is not None and others == named:
+            found["COMPOSE_FILE"] = separator.join([*kept, DATA_DIR_FILE])
         return found
 
     @classmethod

@@ -9,6 +9,7 @@ import typer
 
 from edge_manager.device.compose import Compose
 from edge_manager.device.docker import SiteError
+from edge_manager.device.from_here import fanwatch_command, is_here
 from edge_manager.device_health.device import ComposeDevice, gather
 from edge_manager.device_health.facts import Facts
 from edge_manager.device_health.findings import Limits, find
@@ -45,7 +46,7 @@ def status(folder: Folder = _HERE, as_json_: AsJson = False, silent_after: Silen
     findings = find(facts, Limits(silent_after_s=silent_after))
     typer.echo(json.dumps(as_json(facts, findings)) if as_json_ else status_text(facts, findings))
     if findings and not as_json_:
-        typer.echo("\nfanwatch doctor says what is wrong, and what to do", err=True)
+        typer.echo(f"\n{fanwatch_command('doctor', folder)} says what is wrong, and what to do", err=True)
     raise typer.Exit(1 if findings else 0)
 
 
@@ -61,6 +62,8 @@ def doctor(folder: Folder = _HERE, as_json_: AsJson = False, silent_after: Silen
     facts = _gather(folder, thorough=True)
     findings = find(facts, Limits(silent_after_s=silent_after))
     typer.echo(json.dumps(as_json(facts, findings)) if as_json_ else findings_text(facts, findings))
+    if findings and not as_json_ and not is_here(folder):
+        typer.echo(f"\nThe commands are for the folder {folder.resolve()}", err=True)
     raise typer.Exit(1 if findings else 0)
 
 

@@ -1,7 +1,6 @@
 """Where the facts come from: a device on Docker Compose, asked from the host. The tests have one of processes."""
 
 import json
-import os
 import platform
 import socket
 import ssl
@@ -9,6 +8,7 @@ import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ from edge_manager.device.compose import Compose
 from edge_manager.device.docker import SiteError
 from edge_manager.device.env_file import read_values
 from edge_manager.device.machine import clock_is_synchronised, port_is_free
+from edge_manager.device_health.disks import disks_of
 from edge_manager.device_health.facts import Broker, Certificate, Disk, Facts, Port, Service
 from edge_manager.device_health.figures import Figures
 
-__all__ = ["ComposeDevice", "Device", "certificate_at", "disk_of", "gather", "subscriber"]
+__all__ = ["ComposeDevice", "Device", "certificate_at", "gather", "subscriber"]
 
 _ANSWER_WITHIN_S = 40.0
 SYS_TOPICS = (
@@ -92,7 +93,9 @@ class ComposeDevice(Device):
     def site(self) -> str:
         """As .env has it."""
         file = self.folder / ".env"
-        return read_values(file.read_text()).get("FANWATCH_SITE", "") if file.is_file() else ""
+        # A letter that cannot be read is no reason to say nothing of the device.
+        text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+        return read_values(text).get("FANWATCH_SITE", "")
 
     def services(self) -> tuple[Service, ...]:
         """The containers, those of one-off commands apart."""
@@ -121,13 +124,14 @@ class ComposeDevice(Device):
         )
 
     def disks(self) -> tuple[Disk, ...]:
-        """Where Docker keeps volumes and images."""
-        try:
+        """Where Docker keeps images and volumes, and where the volumes are that a folder was chosen for."""
+        root: Path | None = None
+        volumes: dict[str, Any] = {}
+        with suppress(SiteError):
             root = self._compose.docker.root()
-        except SiteError:
-            return ()
-        disk = disk_of(root, f"the disk of {root} (all of Docker's volumes)")
-        return () if disk is None else (disk,)
+        with suppress(SiteError):
+            volumes = self._compose.resolved().get("volumes") or {}
+        return disks_of(root, volumes)
 
     def published(self) -> list[tuple[str, str, int]]:
         """As docker-compose.yml and .env have it."""
@@ -201,17 +205,6 @@ def subscriber(program: str, port: int, options_file: str) -> list[str]:
         *(program, "-h", "127.0.0.1", "-p", str(port), "-o", options_file),
         *(*topics, "-C", str(len(SYS_TOPICS)), "-W", "5", "-F", "%t %p"),
     ]
-
-
-def disk_of(path: Path, what: str) -> Disk | None:
-    """The file system under a path, as `df` sees it; None where there is no such path."""
-    try:
-        state = os.statvfs(path)
-    except OSError:
-        return None
-    used = state.f_blocks - state.f_bfree
-    # As df: what is reserved for root counts neither as used nor as free.
-    return Disk(what, used / max(1, used + state.f_bavail), state.f_bavail * state.f_frsize)
 
 
 def certificate_at(address: str, number: int, now: datetime) -> Certificate | None:

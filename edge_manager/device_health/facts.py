@@ -57,11 +57,17 @@ class Disk:
         what: What lies on it, for a person.
         used: 0 to 1.
         free_bytes: What may still be written.
+        folder: Where it is mounted.
+        holds_data: Whether some of the site's data lies there.
+        holds_images: Whether Docker keeps its images there.
     """
 
     what: str
     used: float
     free_bytes: int
+    folder: str = "/"
+    holds_data: bool = True
+    holds_images: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from edge_manager.device_health.facts import Facts, Service
+from edge_manager.device_health.facts import Disk, Facts, Service
 
 __all__ = ["Finding", "Limits", "Severity", "find"]
 
@@ -65,7 +65,7 @@ _WHO_IS_AWAY = (
 )
 _MAKE_ROOM = (
     "docker system df  # then, of what nobody uses: docker image prune, docker builder prune\n"
-    "du -xh --max-depth=2 / | sort -h | tail"
+    "du -xh --max-depth=2 {folder} | sort -h | tail"
 )
 _LOGS = "docker compose logs --tail 50 {name}"
 
@@ -271,23 +271,25 @@ def _grown(facts: Facts) -> int | None:
 
 def _disks(facts: Facts, limits: Limits) -> Iterator[Finding]:
     seen = list(facts.disks)
-    fullness = [(disk.what, disk.used, f", {disk.free_bytes / 1e9:.1f} GB are free") for disk in seen]
+    fullness = [(disk, f", {disk.free_bytes / 1e9:.1f} GB are free") for disk in seen]
     if facts.figures is not None and facts.figures.broker_volume_used is not None:
         used = facts.figures.broker_volume_used
         # Usually the same disk, told once.
         if not any(abs(disk.used - used) < 0.02 for disk in seen):
-            fullness.append(("the broker's volume", used, ""))
-    for what, used, free in fullness:
-        if used < limits.disk_fills:
+            fullness.append((Disk("the broker's volume", used, 0), ""))
+    for disk, free in fullness:
+        if disk.used < limits.disk_fills:
             continue
-        sentence = (
-            f"{what} is {used:.0%} full{free}. At 95 % the broker ends itself, so that it acknowledges nothing that it "
-            "cannot keep."
-        )
-        if used >= limits.disk_full:
-            yield _error("disk_full", sentence, _MAKE_ROOM)
+        sentence = f"{disk.what} is {disk.used:.0%} full{free}."
+        if disk.holds_data:
+            sentence += (
+                " At 95 % the broker ends itself, so that it acknowledges nothing that it cannot keep."
+            )
+        do = _MAKE_ROOM.format(folder=disk.folder)
+        if disk.used >= limits.disk_full:
+            yield _error("disk_full", sentence, do)
         else:
-            yield _warning("disk_fills", sentence, _MAKE_ROOM)
+            yield _warning("disk_fills", sentence, do)
 
 
 def _clock(facts: Facts, limits: Limits) -> Iterator[Finding]:

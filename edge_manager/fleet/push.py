@@ -194,13 +194,13 @@ def _compare(site: Site, version: str, limits: Limits, clock: Clock, tell: Calla
     tell(f"{site.name}: agrees on {agreement:.2%} of {rows:,} readings")
 
 
-def _wait_served(site: Site, version: str, limits: Limits, clock: Clock) -> None:
-    """Awaits that the scoring service gives verdicts by it; goes back when it does not."""
+def _wait_served(site: Site, version: str, limits: Limits, clock: Clock) -> ModelState:
+    """Awaits that the scoring service gives verdicts by it, and says how it does; goes back when it does not."""
     end = clock.now() + limits.served_within_s
     state = site.state()
     while not _serves(state, version):
         if state.champion != version:
-            raise SiteFailed(f"it was given up by itself: {_why(state)}")
+            raise SiteFailed(f"it was given up: {_why(state)}")
         if clock.now() >= end:
             site.roll_back(f"not served within {limits.served_within_s:.0f} s")
             raise SiteFailed(
@@ -209,12 +209,13 @@ def _wait_served(site: Site, version: str, limits: Limits, clock: Clock) -> None
             )
         clock.wait(limits.poll_s)
         state = site.state()
+    return state
 
 
 def _watch(
     site: Site, version: str, for_s: float, limits: Limits, clock: Clock, tell: Callable[[str], None]
 ) -> None:
-    """Watches a champion: verdicts flow, and nobody has gone back."""
+    """Watches a champion: it is served, verdicts flow, and nobody has gone back; else goes back."""
     tell(f"{site.name}: watched for {for_s:.0f} s")
     if for_s <= 0:
         return
@@ -224,12 +225,9 @@ def _watch(
     while clock.now() < end:
         clock.wait(min(limits.poll_s, max(0.0, end - clock.now())))
         state = site.state()
-        if state.champion != version:
-            raise SiteFailed(f"it was given up: {_why(state)}")
-        if state.serving != version:
-            raise SiteFailed(
-                f"the scoring service serves {state.serving}, {state.problem or 'and not what it was told'}"
-            )
+        if not _serves(state, version):
+            # A service may be started again meanwhile; one that does not come back to it shall not stay so.
+            state = _wait_served(site, version, limits, clock)
         rows = state.rows or 0.0
         # A service that was started again counts from 0.
         verdicts, last = verdicts + (rows - last if rows >= last else rows), rows

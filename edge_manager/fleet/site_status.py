@@ -11,6 +11,8 @@ from edge_manager.fleet.ssh import Ssh, Unreachable
 __all__ = ["SiteStatus", "ask_sites", "status_table"]
 
 STATUS_WITHIN_S = 90
+_NOT_FOUND = 127
+"""The exit status of a shell that found no such command (POSIX, Shell Command Language, 2.8.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,14 @@ def _ask(ssh: Ssh, fleet: Fleet, site: SiteAddress) -> SiteStatus:
             told=told,
         )
     except (ValueError, KeyError, TypeError, AttributeError):
-        return SiteStatus(site.name, None, f"`{fleet.status_command}`: {answer.complaint}")
+        problem = f"`{fleet.status_command}`: {answer.complaint}"
+        if answer.status == _NOT_FOUND:
+            program = fleet.status_command.split()[0]
+            problem = (
+                f"there is no {program} in the PATH of its SSH sessions: name its whole path in status_command "
+                "(docs/fleet.md)"
+            )
+        return SiteStatus(site.name, None, problem)
 
 
 def status_table(found: list[SiteStatus]) -> str:

@@ -1,5 +1,6 @@
 """``fanwatch bundle`` and ``fanwatch install``: a site for a machine without internet."""
 
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +8,7 @@ from typing import Annotated
 import typer
 
 from edge_manager.device.compose import Compose
+from edge_manager.device.from_here import fanwatch_command
 from edge_manager.device.mistakes import as_sentences
 from edge_manager.installation.operations import install as install_bundle
 from edge_manager.installation.operations import make_bundle
@@ -78,4 +80,7 @@ def install(
     with as_sentences():
         manifest = install_bundle(file, key, folder, replace=replace)
     typer.echo(f"{file} of {manifest.made_at} is installed in {folder.resolve()}")
-    typer.echo(f"Next:  fanwatch up --bundle {file}   starts it, and puts the bundle's models on the device")
+    trusted = [word for each in key for word in ("--key", str(each))]
+    start = fanwatch_command(shlex.join(["up", "--bundle", str(file), *trusted]), folder)
+    typer.echo("To start it, and put the bundle's models on the device:")
+    typer.echo(f"  {start}")

@@ -145,11 +145,11 @@ def install(
     return manifest
 
 
-def add_models(manifest: SiteManifest, site: Compose) -> list[str]:
+def add_models(manifest: SiteManifest, site: Compose) -> list[tuple[str, str]]:
     """Puts the bundle's models among those of the running site; nothing uses them yet.
 
     Returns:
-        Their names, as NAME:VERSION.
+        Name and version of each.
     """
     added = []
     for relative in sorted(
@@ -161,7 +161,7 @@ def add_models(manifest: SiteManifest, site: Compose) -> list[str]:
             pack(bundle, described, parcel)
             parcel.seek(0)
             site.receive_model(parcel)
-        added.append(described.model_id)
+        added.append((described.name, described.version))
     return added
 
 

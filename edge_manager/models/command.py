@@ -1,19 +1,25 @@
-"""``fanwatch model``: ``add``, ``list``, ``use``, ``shadow``, ``rollback``, ``compare``, ``receive`` and ``state``."""
+"""``fanwatch model``: ``add``, ``list``, ``use``, ``shadow``, ``rollback``, ``compare``, ``receive`` and ``state``.
+
+With ``--folder SITE`` the same command runs in the ``model`` container of that site, which has its models.
+"""
 
 import sys
 import tempfile
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import IO, Annotated
 
 import typer
 
-from contract.deployment import Deployment, NotDeployed
-from edge_manager.models.parcel import unpack
-from edge_manager.models.shadow_report import comparisons
+from contract.bundle import SIGNATURE_FILE
+from contract.deployment import Deployment
+from edge_manager.device.mistakes import as_sentences
+from edge_manager.models.parcel import pack, unpack
+from edge_manager.models.place import MODELS, Folder, Models, site_of, use_command
+from edge_manager.models.shadow_report import Comparison, comparisons
 from edge_manager.models.state import state_of
-from edge_manager.models.versions import ModelVersions
+from edge_manager.models.versions import ModelVersions, read_whole
 from model_folder.folder import ModelFolderError
 
 app = typer.Typer(
@@ -25,49 +31,65 @@ app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(help="The model: the name of its folder.")]
-Models = Annotated[
-    Path, typer.Option("--models", envvar="FANWATCH_MODELS_DIR", help="Folder that holds one folder a model.")
-]
 Why = Annotated[str, typer.Option(help="Why, in a few words; deployment.json keeps it.")]
-_MODELS = Path("models")
+Url = Annotated[
+    str,
+    typer.Option(
+        envvar="FANWATCH_INFERENCE_URL",
+        help="Base URL of the scoring service; with --folder the site's own is asked.",
+    ),
+]
+_URL = "http://127.0.0.1:8000"
 
 
 @app.command(
     epilog="""\b
 Examples:
-  fanwatch model add bundles/fan-2
+  fanwatch model add bundles/fan-2 --folder /srv/fanwatch
   fanwatch model add bundles/fan-2 --models /var/lib/fanwatch/models"""
 )
 def add(
+    context: typer.Context,
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
-    models: Models = _MODELS,
+    models: Models = None,
+    folder: Folder = None,
 ) -> None:
     """Copy a bundle onto this device; nothing uses it yet."""
-    try:
-        name = ModelVersions.name_of(bundle)
-        added = ModelVersions(models, name).add(bundle)
-    except (ModelFolderError, OSError) as error:
-        _fail(error)
-    signed = (
-        "signed" if added.is_signed else "not signed, which the scoring service refuses unless told otherwise"
-    )
-    typer.echo(f"{added.manifest.model_id} is on this device ({signed}). To serve it:")
-    typer.echo(f"  fanwatch model use {name} {added.manifest.version}")
+    with as_sentences():
+        site = site_of(folder, models)
+        if site is None:
+            added = ModelVersions(models or MODELS, ModelVersions.name_of(bundle)).add(bundle)
+            manifest, is_signed = added.manifest, added.is_signed
+        else:
+            manifest, is_signed = read_whole(bundle), (bundle / SIGNATURE_FILE).is_file()
+            with tempfile.TemporaryFile() as parcel:
+                pack(bundle, manifest, parcel)
+                parcel.seek(0)
+                site.receive_model(parcel)
+    signed = "signed" if is_signed else "not signed, which the scoring service refuses unless told otherwise"
+    told = f"{manifest.model_id} is on this device ({signed})."
+    if context.find_root().info_name == "fanwatch":
+        told += (
+            f" To serve it:\n  {use_command(manifest.name, manifest.version, folder=folder, models=models)}"
+        )
+    else:  # in a container, where nobody knows what the host's command would be
+        told += f" The same command with `use {manifest.name} {manifest.version}` serves it."
+    typer.echo(told)
 
 
 @app.command(
     "list",
     epilog="""\b
 Examples:
-  fanwatch model list fan""",
+  fanwatch model list fan --folder /srv/fanwatch""",
 )
-def list_versions(name: Name, models: Models = _MODELS) -> None:
+def list_versions(name: Name, models: Models = None, folder: Folder = None) -> None:
     """Say which versions are here, and which of them are in use."""
-    found = ModelVersions(models, name)
-    try:
+    with as_sentences():
+        if _done_on_site(folder, models, "list", "--", name):
+            return
+        found = ModelVersions(models or MODELS, name)
         deployment, versions = found.deployment(), found.versions()
-    except ModelFolderError as error:
-        _fail(error)
     for version in versions:
         number = version.manifest.version
         figures = ", ".join(f"{key} {value:g}" for key, value in list(version.manifest.metrics.items())[:3])
@@ -80,84 +102,68 @@ def list_versions(name: Name, models: Models = _MODELS) -> None:
 @app.command(
     epilog="""\b
 Examples:
-  fanwatch model use fan 2 --why 'better on the newest labels'"""
+  fanwatch model use fan 2 --why 'better on the newest labels' --folder /srv/fanwatch"""
 )
 def use(
     name: Name,
     version: Annotated[str, typer.Argument(help="The version that is to give every verdict.")],
-    models: Models = _MODELS,
+    models: Models = None,
     why: Why = "by hand",
+    folder: Folder = None,
 ) -> None:
     """Make a version the champion, which gives every verdict; the scoring service follows at once."""
-    try:
-        deployment = ModelVersions(models, name).use(version, why)
-    except (ModelFolderError, NotDeployed, OSError) as error:
-        _fail(error)
-    typer.echo(_told(deployment))
+    with as_sentences():
+        if not _done_on_site(folder, models, "use", f"--why={why}", "--", name, version):
+            typer.echo(_told(ModelVersions(models or MODELS, name).use(version, why)))
 
 
 @app.command(
     epilog="""\b
 Examples:
-  fanwatch model shadow fan 3
-  fanwatch model shadow fan --end"""
+  fanwatch model shadow fan 3 --folder /srv/fanwatch
+  fanwatch model shadow fan --end --folder /srv/fanwatch"""
 )
 def shadow(
     name: Name,
     version: Annotated[str | None, typer.Argument(help="The challenger.")] = None,
     end: Annotated[bool, typer.Option("--end", help="Score with the champion alone again.")] = False,
-    models: Models = _MODELS,
+    models: Models = None,
     why: Why = "by hand",
+    folder: Folder = None,
 ) -> None:
     """Score a version beside the champion; none of its verdicts leaves the service."""
-    if (version is None) is not end:
-        _fail(ModelFolderError("expected a version, or --end"))
-    try:
-        deployment = ModelVersions(models, name).shadow(version, why)
-    except (ModelFolderError, NotDeployed, OSError) as error:
-        _fail(error)
-    typer.echo(_told(deployment))
+    with as_sentences():
+        if (version is None) is not end:
+            raise ModelFolderError("expected a version, or --end")
+        words = ("--end", "--", name) if version is None else ("--", name, version)
+        if not _done_on_site(folder, models, "shadow", f"--why={why}", *words):
+            typer.echo(_told(ModelVersions(models or MODELS, name).shadow(version, why)))
 
 
 @app.command(
     epilog="""\b
 Examples:
-  fanwatch model rollback fan --why 'too many alarms in hall 2'"""
+  fanwatch model rollback fan --why 'too many alarms in hall 2' --folder /srv/fanwatch"""
 )
-def rollback(name: Name, models: Models = _MODELS, why: Why = "by hand") -> None:
+def rollback(name: Name, models: Models = None, why: Why = "by hand", folder: Folder = None) -> None:
     """Make the champion before the champion again."""
-    try:
-        deployment = ModelVersions(models, name).roll_back(why)
-    except (ModelFolderError, NotDeployed, OSError) as error:
-        _fail(error)
-    typer.echo(_told(deployment))
+    with as_sentences():
+        if not _done_on_site(folder, models, "rollback", f"--why={why}", "--", name):
+            typer.echo(_told(ModelVersions(models or MODELS, name).roll_back(why)))
 
 
 @app.command(
     epilog="""\b
 Examples:
+  fanwatch model compare --folder /srv/fanwatch
   fanwatch model compare --url http://127.0.0.1:8000"""
 )
-def compare(
-    url: Annotated[
-        str, typer.Option(envvar="FANWATCH_INFERENCE_URL", help="Base URL of the scoring service.")
-    ] = "http://127.0.0.1:8000",
-) -> None:
+def compare(url: Url = _URL, folder: Folder = None) -> None:
     """Say how the challenger does beside the champion: agreement, alarms, time."""
-    if not url.startswith(("http://", "https://")):
-        _fail(ModelFolderError(f"{url}: expected an URL that begins with http:// or https://"))
-    try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}/metrics", timeout=10) as answer:  # noqa: S310 - checked above
-            text = answer.read().decode()
-    except OSError as error:
-        _fail(ModelFolderError(f"{url}: the scoring service does not answer: {error}"))
-    found = comparisons(text)
-    if not found:
-        _fail(
-            ModelFolderError(
-                "nothing was compared yet; `fanwatch model shadow NAME VERSION` names a challenger"
-            )
-        )
+    with as_sentences():
+        if _done_on_site(folder, None, "compare"):
+            return
+        found = _compared(url)
     for each in found:
         typer.echo(f"{each.challenger} in the shadow of {each.champion}, {each.rows:,} readings")
         typer.echo(f"  agreement     {each.agreement:.4%}")
@@ -175,18 +181,18 @@ Examples:
   fanwatch model receive < fan-2.tar
   fanwatch fleet push model fan:2 does this on each site."""
 )
-def receive(models: Models = _MODELS) -> None:
+def receive(models: Models = None, folder: Folder = None) -> None:
     """Take a bundle from standard input onto this device, as a tar archive of its files; nothing uses it yet."""
-    try:
-        models.mkdir(parents=True, exist_ok=True)
+    with as_sentences():
+        if _done_on_site(folder, models, "receive", stdin=sys.stdin.buffer):
+            return
+        place = models or MODELS
+        place.mkdir(parents=True, exist_ok=True)
         # On the same disk as the models, which has the room; a container's /tmp has not.
-        with tempfile.TemporaryDirectory(dir=models, prefix=".incoming-") as scratch:
+        with tempfile.TemporaryDirectory(dir=place, prefix=".incoming-") as scratch:
             bundle = Path(scratch)
             unpack(sys.stdin.buffer, bundle)
-            name = ModelVersions.name_of(bundle)
-            added = ModelVersions(models, name).add(bundle)
-    except (ModelFolderError, OSError) as error:
-        _fail(error)
+            added = ModelVersions(place, ModelVersions.name_of(bundle)).add(bundle)
     typer.echo(f"{added.manifest.model_id} is on this device")
 
 
@@ -195,19 +201,23 @@ def receive(models: Models = _MODELS) -> None:
 Examples:
   fanwatch model state fan | jq .serving"""
 )
-def state(
-    name: Name,
-    models: Models = _MODELS,
-    url: Annotated[
-        str, typer.Option(envvar="FANWATCH_INFERENCE_URL", help="Base URL of the scoring service.")
-    ] = "http://127.0.0.1:8000",
-) -> None:
+def state(name: Name, models: Models = None, url: Url = _URL, folder: Folder = None) -> None:
     """Say as JSON what is deployed, what gives verdicts and how a challenger does; for programs."""
-    try:
-        found = state_of(ModelVersions(models, name), name, url, lambda: datetime.now(UTC))
-    except (ModelFolderError, OSError) as error:
-        _fail(error)
-    typer.echo(found.model_dump_json())
+    with as_sentences():
+        if not _done_on_site(folder, models, "state", "--", name):
+            found = state_of(ModelVersions(models or MODELS, name), name, url, lambda: datetime.now(UTC))
+            typer.echo(found.model_dump_json())
+
+
+def _done_on_site(
+    folder: Path | None, models: Path | None, *arguments: str, stdin: IO[bytes] | None = None
+) -> bool:
+    """Whether a site is named: then its own container has run this command."""
+    site = site_of(folder, models)
+    if site is None:
+        return False
+    typer.echo(site.model(*arguments, stdin=stdin), nl=False)
+    return True
 
 
 def _role(deployment: Deployment | None, version: str) -> str:
@@ -230,9 +240,20 @@ def _told(deployment: Deployment) -> str:
     return f"{deployment.model}: {', '.join(parts)}"
 
 
-def _fail(error: Exception) -> NoReturn:
-    typer.echo(f"error: {error}", err=True)
-    raise typer.Exit(code=1)
+def _compared(url: str) -> list[Comparison]:
+    if not url.startswith(("http://", "https://")):
+        raise ModelFolderError(f"{url}: expected an URL that begins with http:// or https://")
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/metrics", timeout=10) as answer:  # noqa: S310 - checked above
+            text = answer.read().decode()
+    except OSError as error:
+        raise ModelFolderError(f"{url}: the scoring service does not answer: {error}") from error
+    found = comparisons(text)
+    if not found:
+        raise ModelFolderError(
+            "nothing was compared yet; `fanwatch model shadow NAME VERSION` names a challenger"
+        )
+    return found
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from edge_manager.device.compose import Compose
 from edge_manager.device.mistakes import as_sentences
 from edge_manager.models.parcel import pack
+from edge_manager.models.place import MODELS, Folder, Models, site_of, use_command
 from edge_manager.models.signature import check_signature
 from edge_manager.models.source import Wanted, fetch
 from edge_manager.models.versions import ModelVersions
@@ -22,9 +22,10 @@ app = typer.Typer(
     epilog="""\b
 Examples:
   fanwatch pull model fan:2 --from oci://registry.example/models --key keys/model-signing.pub
-  fanwatch pull model fan --from /media/stick --key keys/model-signing.pub --folder /srv/fanwatch
+  fanwatch pull model fan:2 --from /media/stick --key keys/model-signing.pub --folder /srv/fanwatch
 Then:
-  fanwatch model use fan 2"""
+  fanwatch model use fan 2                            or, for a site's Compose stack,
+  fanwatch model use fan 2 --folder /srv/fanwatch"""
 )
 def model(
     wanted: Annotated[
@@ -37,28 +38,23 @@ def model(
         ),
     ],
     key: Annotated[list[Path], typer.Option(help="A public key whose bundles are taken; again for each.")],
-    models: Annotated[
-        Path, typer.Option(envvar="FANWATCH_MODELS_DIR", help="Folder that holds one folder a model.")
-    ] = Path("models"),
-    folder: Annotated[
-        Path | None,
-        typer.Option(help="A site's folder: into the models of its Compose stack, in place of --models."),
-    ] = None,
+    models: Models = None,
+    folder: Folder = None,
     plain_http: Annotated[bool, typer.Option(help="A registry without TLS, on this machine.")] = False,
 ) -> None:
     """Fetch a bundle, check its signature, and put it onto this device; nothing uses it yet."""
     with as_sentences():
-        site = None if folder is None else Compose(folder)
+        site = site_of(folder, models)
         with tempfile.TemporaryDirectory(prefix="fanwatch-pull-") as scratch:
             bundle = Path(scratch)
             manifest = fetch(Wanted.parse(wanted), source, bundle, plain_http=plain_http)
             signer = check_signature(bundle, key)
             if site is None:
-                ModelVersions(models, manifest.name).add(bundle)
+                ModelVersions(models or MODELS, manifest.name).add(bundle)
             else:
                 with tempfile.TemporaryFile() as parcel:
                     pack(bundle, manifest, parcel)
                     parcel.seek(0)
                     site.receive_model(parcel)
     typer.echo(f"{manifest.model_id} is on this device, signed with {signer.name}. To serve it:")
-    typer.echo(f"  fanwatch model use {manifest.name} {manifest.version}")
+    typer.echo(f"  {use_command(manifest.name, manifest.version, folder=folder, models=models)}")

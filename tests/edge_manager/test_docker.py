@@ -69,9 +69,39 @@ def test_a_machine_without_docker_is_told_where_to_get_it(tmp_path: Path, progra
         Docker(tmp_path).answer("version")
 
 
+class PlayedModel(Played):
+    """A site whose model container answers with a line, or refuses with a sentence."""
+
+    def __init__(self, said: str = "", refuses: str = "", **failures: str) -> None:
+        super().__init__(**failures)
+        self.said, self.refuses = said, refuses
+
+    def __call__(self, command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        if command[-3:-1] == ["config", "--images"]:
+            return subprocess.CompletedProcess(command, 0, f"fanwatch-{command[-1]}\n", "")
+        if "run" in command:
+            self.asked.append(command[1:])
+            return subprocess.CompletedProcess(command, bool(self.refuses), self.said, self.refuses)
+        return super().__call__(command)
+
+
 def test_a_model_that_the_site_refuses_comes_back_with_its_sentence(tmp_path: Path) -> None:
     (tmp_path / COMPOSE_FILE).touch()
-    refusing = Played(compose="error: fan:2 is signed by nobody that this site trusts")
+    refusing = PlayedModel(refuses="error: fan:2 is signed by nobody that this site trusts")
     with (tmp_path / "parcel").open("wb+") as parcel, pytest.raises(SiteError, match=r"^fan:2 is signed by"):
         Compose(tmp_path, refusing).receive_model(parcel)
-    assert refusing.asked[0][-2:] == ["model", "receive"]
+    assert ["model", "receive"] in [asked[-2:] for asked in refusing.asked]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_the_models_image_is_built_first_so_that_nothing_stands_before_the_answer(
+    tmp_path: Path, is_there: bool
+) -> None:
+    """`fanwatch up` does not build it, and `docker compose run` tells of building where the answer is read."""
+    (tmp_path / COMPOSE_FILE).touch()
+    site = PlayedModel("{}\n", **({} if is_there else {"image": "Error: No such image: fanwatch-model"}))
+    assert Compose(tmp_path, site).model("state", "fan") == "{}\n"
+    built = ["compose", "build", "--quiet", "model"]
+    assert [asked for asked in site.asked if asked == built or "run" in asked][:-1] == (
+        [] if is_there else [built]
+    )

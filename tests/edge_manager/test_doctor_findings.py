@@ -1,13 +1,19 @@
 """Facts into findings, without a server: each kind of finding, its neighbour that is none, and its command."""
 
+import json
+import os
+import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from edge_manager.device.compose import COMPOSE_FILE, Compose
-from edge_manager.device_health.device import ComposeDevice, certificate_at, disk_of
+from edge_manager.device_health.device import ComposeDevice, certificate_at
+from edge_manager.device_health.disks import disk_of, disks_of
 from edge_manager.device_health.facts import Broker, Certificate, Disk, Facts, Port, Service
 from edge_manager.device_health.figures import Figures
 from edge_manager.device_health.findings import Finding, Severity, find
@@ -250,6 +256,8 @@ def test_a_site_is_told_by_the_name_that_its_people_gave_it(
     assert findings_text(named, []).startswith("Fanwatch at hall 2 on nuc, ")
     assert as_json(named, [])["site"] == "hall 2"
     assert status_text(WELL, []).startswith("Fanwatch on nuc, ")
+    (tmp_path / ".env").write_bytes(b"FANWATCH_SITE='H\xe4lle 2'\n")
+    assert device.site() == "H\N{REPLACEMENT CHARACTER}lle 2"
 
 
 @pytest.mark.parametrize("what", JUST_WELL)
@@ -315,3 +323,96 @@ def test_programs_get_the_facts_and_whether_all_is_well() -> None:
 def test_a_server_that_shows_no_certificate_and_a_folder_that_is_not_there_are_no_mistake() -> None:
     assert certificate_at("127.0.0.1", 1, datetime.now(UTC)) is None
     assert disk_of(Path("/no/such/folder"), "x") is None
+
+
+# --- which disks ------------------------------------------------------------------------------------
+
+MEMORY = Path("/dev/shm")
+
+
+def bound(*folders: Path | None) -> dict[str, object]:
+    """Volumes as `docker compose config` tells them; None for one that Docker keeps itself."""
+    options = [
+        {"driver_opts": {"type": "none", "o": "bind", "device": str(each)}} if each else {}
+        for each in folders
+    ]
+    return {f"v{number}": volume for number, volume in enumerate(options)}
+
+
+@pytest.fixture
+def data() -> Iterator[Path]:
+    """A folder for data on another disk than the tests' folder."""
+    with TemporaryDirectory(dir=MEMORY) as folder:
+        for name in ("models", "influxdb-data"):
+            Path(folder, name).mkdir()
+        yield Path(folder)
+
+
+def test_without_a_folder_for_data_dockers_disk_holds_everything(tmp_path: Path) -> None:
+    [disk] = disks_of(tmp_path, bound(None, None))
+    assert disk.what == f"the disk of {tmp_path} (all of Docker's volumes)"
+    assert (disk.holds_data, disk.holds_images, Path(disk.folder).is_mount()) == (True, True, True)
+
+
+def test_a_folder_for_data_on_a_disk_of_its_own_is_looked_at_too(tmp_path: Path, data: Path) -> None:
+    images, volumes = disks_of(tmp_path, bound(data / "models", data / "influxdb-data"))
+    assert (images.what, images.holds_data) == (f"the disk of {tmp_path} (images)", False)
+    assert (volumes.what, volumes.holds_images) == (f"the disk of {data} (the site's data)", False)
+    assert volumes.folder == str(MEMORY)
+    state = os.statvfs(MEMORY)
+    assert volumes.free_bytes == pytest.approx(state.f_bavail * state.f_frsize, rel=0.05)
+
+
+def test_a_folder_for_data_on_dockers_own_disk_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    [disk] = disks_of(tmp_path, bound(tmp_path / "data"))
+    assert disk.what == f"the disk of {tmp_path} and {tmp_path / 'data'} (images and the site's data)"
+    assert (disk.holds_data, disk.holds_images) == (True, True)
+
+
+def test_one_volume_in_a_folder_of_its_own_leaves_the_others_with_docker(tmp_path: Path, data: Path) -> None:
+    docker, volume = disks_of(tmp_path, bound(None, data / "models"))
+    assert (docker.holds_data, volume.what) == (True, f"the disk of {data / 'models'} (the site's data)")
+
+
+def test_a_disk_that_cannot_be_looked_at_is_left_out(data: Path) -> None:
+    assert disks_of(None, {}) == ()
+    [disk] = disks_of(Path("/no/such/folder"), bound(data / "models", data / "not there"))
+    assert disk.what == f"the disk of {data / 'models'} (the site's data)"
+
+
+def test_the_disks_are_those_that_docker_and_compose_name(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker = tmp_path / "docker"
+    docker.touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / COMPOSE_FILE).touch()
+    said = {"info": str(tmp_path), "compose": json.dumps({"volumes": bound(data / "models")})}
+
+    def played(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 0, said[command[1]], "")
+
+    found = ComposeDevice(Compose(tmp_path, played)).disks()
+    assert [each.holds_images for each in found] == [True, False]
+    assert str(data / "models") in found[1].what
+    assert ComposeDevice(Compose(tmp_path, lambda command, **_: refused(command))).disks() == ()
+
+
+def refused(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.CompletedProcess(command, 1, "", "Cannot connect to the Docker daemon")
+
+
+def test_a_full_data_disk_is_told_with_where_to_look_and_what_the_broker_does_then() -> None:
+    full = Disk("the disk of /srv/data (the site's data)", 0.92, 10**9, "/srv/data", holds_images=False)
+    finding = the_one(replace(WELL, disks=(*WELL.disks, full)))
+    assert (finding.code, "/srv/data" in finding.what) == ("disk_full", True)
+    assert "At 95 % the broker ends itself" in finding.what
+    assert "du -xh --max-depth=2 /srv/data" in finding.do
+
+
+def test_a_full_disk_of_images_alone_does_not_end_the_broker() -> None:
+    full = Disk("the disk of /var/lib/docker (images)", 0.92, 10**9, "/var/lib/docker", holds_data=False)
+    finding = the_one(replace(WELL, disks=(full,), figures=replace(WELL_FIGURES, broker_volume_used=None)))
+    assert finding.code == "disk_full"
+    assert "the broker ends itself" not in finding.what

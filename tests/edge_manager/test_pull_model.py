@@ -33,15 +33,17 @@ def bundles(tmp_path: Path, signer: Signer) -> Path:
     return tmp_path / "bundles"
 
 
-def pull(wanted: str, source: Path | str, signer: Signer, models: Path, *options: str) -> Result:
+def pull(
+    wanted: str, source: Path | str, signer: Signer, place: Path, *options: str, into: str = "--models"
+) -> Result:
     words = [
         wanted,
         "--from",
         str(source),
         "--key",
         str(signer.public_key),
-        "--models",
-        str(models),
+        into,
+        str(place),
         *options,
     ]
     return CliRunner().invoke(app, words, catch_exceptions=False)
@@ -192,6 +194,6 @@ def test_a_folder_that_is_no_sites_is_said_before_anything_is_fetched(
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    result = pull("fan:2", bundles, signer, tmp_path / "models", "--folder", str(elsewhere))
+    result = pull("fan:2", bundles, signer, elsewhere, into="--folder")
     assert result.exit_code == 1
     assert f"error: {elsewhere} is not a site's folder" in result.stderr

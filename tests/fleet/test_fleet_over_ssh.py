@@ -96,6 +96,14 @@ def test_a_site_that_fails_one_that_hangs_and_one_with_another_host_key_are_told
     assert took < 3 * 8, "side by side"
 
 
+def test_a_site_where_ssh_finds_no_fanwatch_is_told_with_where_to_name_it(desk: Desk) -> None:
+    desk.add_site("hall-1")
+    result = fleet(desk, "status", status_command="fanwatch-of-nowhere status --json")
+    assert result.exit_code == 2
+    assert "no fanwatch-of-nowhere in the PATH of its SSH sessions" in result.stdout
+    assert "status_command" in result.stdout
+
+
 def test_a_model_comes_to_every_site_the_canary_first_and_again_changes_nothing(desk: Desk) -> None:
     for name in ("hall-1", "hall-2", "hall-3"):
         desk.add_site(name)

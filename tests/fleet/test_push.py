@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from contract.deployment import Deployment
 from contract.timestamp import format_timestamp
 from edge_manager.fleet.push import Clock, Limits, Outcome, Pushed, SiteFailed, push
@@ -46,6 +48,8 @@ class PlayedSite:
     gives_up_at: float | None = None
     restarts_at: float | None = None
     serves_new: bool = True
+    serves: dict[tuple[float, float], str | None] = field(default_factory=dict)
+    """What its scoring service serves from one moment to another, whatever it was told; None while it is away."""
     is_gone: bool = False
 
     def state(self) -> ModelState:
@@ -70,10 +74,17 @@ class PlayedSite:
             at=format_timestamp(self.time.date),
             deployment=self.deployment,
             versions=("1", "2"),
-            serving=self.deployment.champion if self.serves_new else "1",
+            serving=self.serving,
             rows=rows,
             compared=compared if challenger else (),
         )
+
+    @property
+    def serving(self) -> str | None:
+        for (since, until), version in self.serves.items():
+            if since <= self.time.seconds < until:
+                return version
+        return self.deployment.champion if self.serves_new else "1"
 
     def receive(self) -> None:
         self.log.append(f"{self.name} receive")
@@ -137,6 +148,30 @@ def test_a_service_that_was_started_again_meanwhile_still_counts_as_giving_verdi
     time, _, sites = made("a")
     sites["a"].restarts_at = 800
     assert outcomes(run(time, sites)) == {"a": Outcome.HAS_IT}
+
+
+@pytest.mark.parametrize("instead", ["1", None])
+def test_a_canary_whose_service_no_longer_serves_it_while_it_is_watched_goes_back(
+    instead: str | None,
+) -> None:
+    time, log, sites = made("a", "b")
+    sites["a"].serves[500, 10_000] = instead
+    found = run(time, sites)
+    assert outcomes(found) == {"a": Outcome.FAILED, "b": Outcome.NOT_TRIED}
+    assert "a roll back: not served within 60 s" in log
+    assert sites["a"].deployment.champion == "1"
+    assert "rolled back" in found["a"].detail
+    assert "b receive" not in log
+
+
+@pytest.mark.parametrize("instead", ["1", None])
+def test_a_service_that_is_started_again_has_the_time_that_any_site_has_to_serve_it(
+    instead: str | None,
+) -> None:
+    time, log, sites = made("a")
+    sites["a"].serves[500, 545] = instead
+    assert outcomes(run(time, sites)) == {"a": Outcome.HAS_IT}
+    assert log == ["a receive", "a shadow 2", "a use 2"]
 
 
 def test_a_canary_that_was_interrupted_is_watched_for_the_rest_of_its_time_alone() -> None:

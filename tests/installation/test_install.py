@@ -36,8 +36,14 @@ def signer(tmp_path: Path) -> Signer:
     return Signer.make(tmp_path / "keys")
 
 
-def bundle_of(tmp_path: Path, signer: Signer, compose: str = "name: x\n", image: str = "x:1") -> Path:
-    sources = {}
+def bundle_of(
+    tmp_path: Path,
+    signer: Signer,
+    compose: str = "name: x\n",
+    image: str = "x:1",
+    model: Path | None = None,
+) -> Path:
+    sources = {f"models/fan/{model.name}/{file.name}": file for file in model.iterdir()} if model else {}
     for path, text in {
         "images.tar": "images",
         "site/docker-compose.yml": compose,

@@ -1,5 +1,6 @@
 """`fanwatch up --bundle` as people call it, as far as the engine."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -47,4 +48,4 @@ def test_a_bundle_that_is_good_gets_as_far_as_the_engine(tmp_path: Path) -> None
     site.mkdir()
     done = fanwatch("up", "--bundle", str(file), "--key", str(signer.public_key), folder=site, **NO_ENGINE)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: docker")
+    assert re.match("error: (no Docker engine answers|Docker is not installed)", done.stderr)

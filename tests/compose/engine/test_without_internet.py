@@ -1,6 +1,7 @@
 """A site without internet, its data in a folder of its own: `fanwatch bundle`, `install`, `init`, `up --bundle`."""
 
 import json
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -74,9 +75,13 @@ def test_one_signed_file_makes_a_site_whose_data_outlives_its_containers_and_vol
     on_the_site("install", str(bundle), *trusted, folder=folder)
     on_the_site("init", "--yes", "--bind", BIND, "--data-dir", str(data), folder=folder)
     start = ("up", "--bundle", str(bundle), *trusted, *stack.services)
-    assert "fan:2 is on the device" in on_the_site(*start, folder=folder)
+    printed = on_the_site(*start, folder=folder)
+    assert "fan:2 is on the device" in printed
 
     site = Stack(folder)
+    [serve] = [shlex.split(line) for line in printed.splitlines() if line.startswith("  fanwatch model use")]
+    assert "champion 2, a roll-back goes to 1" in on_the_site(*serve[1:], folder=folder)
+    assert "champion 1" in on_the_site("model", "rollback", "fan", folder=folder)
     password = site.password("mqtt-monitor")
     store_a_reading(site, "first")
     kept = {"mosquitto-data", "influxdb-data", "monitor-data", "models", "secrets-operator"}
