@@ -76,8 +76,8 @@ WANTED = {
     "pull model": ("fan:2", "--from", "bundles", "--key", "x.pub"),
 }
 """What a command must be told besides its folder."""
-LEFT_OUT = {"install", "upgrade"}
-"""The first makes the folder; the second ends in a traceback still (edge_manager.backup)."""
+LEFT_OUT = {"install"}
+"""It makes the folder."""
 
 
 def with_a_folder() -> list[str]:
