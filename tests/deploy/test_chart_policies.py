@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from edge_manager.site.credentials import CREDENTIALS, GIVEN, MOSQUITTO
+from edge_manager.site.credentials import CREDENTIALS, GATEWAY, GIVEN, MOSQUITTO
+from edge_manager.site.gateway_certificate import CERTIFICATE_FILE, PRIVATE_KEY_FILE
 from edge_manager.site.preparation import ACL_FILE, PASSWORD_FILE, PROBE_OPTIONS_FILE, TLS_FILE
 from testbed.chart import CHART, VALUES, Pod, helm, pods, rendered
 
@@ -20,12 +21,15 @@ MORE = {
         "broker.expose.type=NodePort",
     ),
     "values-hub.yaml": ("pipeline.enabled=true",),
+    "values-three-nodes.yaml": ("gateway.enabled=true", "networkPolicy.controllers[0].cidr=192.0.2.0/24"),
 }
 ALL = [
     pytest.param(values, settings, id=f"{values}{' and more' if settings else ''}")
     for values in VALUES
     for settings in dict.fromkeys([(), MORE.get(values, ())])
 ]
+SITES = ("values.yaml", "values-machines.yaml")
+"""All that a site can have: what Compose starts, and what its profile adds."""
 PART_OF = "app.kubernetes.io/part-of"
 NAME = "app.kubernetes.io/name"
 
@@ -133,31 +137,35 @@ def mounted_secrets(pod: Pod) -> dict[str, set[str]]:
     return found
 
 
-def test_a_pod_mounts_its_own_secrets_each_file_and_nobody_elses() -> None:
+@pytest.mark.parametrize("values", SITES)
+def test_a_pod_mounts_its_own_secrets_each_file_and_nobody_elses(values: str) -> None:
     files: dict[str, set[str]] = {}
     for credential in (*CREDENTIALS.values(), *GIVEN.values()):
         files.setdefault(credential.reader.name, set()).add(credential.file)
     files[MOSQUITTO.name] = {PASSWORD_FILE, ACL_FILE, TLS_FILE, PROBE_OPTIONS_FILE}
-    for pod in pods(rendered("values.yaml")):
+    files[GATEWAY.name] |= {CERTIFICATE_FILE, PRIVATE_KEY_FILE}
+    for pod in pods(rendered(values)):
         name = pod.labels[NAME]
         wanted = {f"secrets-{name}": files[name]} if name in files else {}
         assert mounted_secrets(pod) == wanted, pod.owner
 
 
-def test_a_pod_waits_until_its_secrets_are_whole() -> None:
+@pytest.mark.parametrize("values", SITES)
+def test_a_pod_waits_until_its_secrets_are_whole(values: str) -> None:
     """An optional one would let the broker start without its passwords."""
     given = {credential.file for credential in GIVEN.values()}
-    for pod in pods(rendered("values.yaml")):
+    for pod in pods(rendered(values)):
         for volume in pod.spec["volumes"]:
             for source in volume.get("projected", {}).get("sources", []):
                 keys = {item["key"] for item in source["secret"]["items"]}
                 assert source["secret"].get("optional", False) is (keys <= given), pod.owner
 
 
-def test_the_uids_are_those_of_compose() -> None:
+@pytest.mark.parametrize("values", SITES)
+def test_the_uids_are_those_of_compose(values: str) -> None:
     readers = {c.reader.name: (c.reader.uid, c.reader.gid) for c in CREDENTIALS.values()}
     readers[MOSQUITTO.name] = (MOSQUITTO.uid, MOSQUITTO.gid)
-    for pod in pods(rendered("values.yaml")):
+    for pod in pods(rendered(values)):
         security = pod.spec["securityContext"]
         ids = (security["runAsUser"], security["runAsGroup"])
         assert ids == readers.get(
@@ -201,7 +209,8 @@ def test_every_path_has_a_client_and_a_server_that_listens_there(
     paths = {name.removesuffix("-out") for name in all_ if name.endswith("-out")}
     inside = {name for name in paths if f"{name}-in" in all_}
     assert paths - inside <= {
-        *("setup-to-kubernetes", "mosquitto-to-hub", "telegraf-to-hub-broker", "monitor-to-notified")
+        *("setup-to-kubernetes", "mosquitto-to-hub", "telegraf-to-hub-broker", "monitor-to-notified"),
+        "gateway-to-controllers",
     }
     assert inside
     for path in inside:
@@ -321,6 +330,49 @@ def test_the_machines_networks_are_the_operators_to_name() -> None:
         if each and each["metadata"]["name"] == "machines-to-mosquitto-in"
     ]
     assert policy["spec"]["ingress"][0]["from"] == [{"ipBlock": machines[0]}]
+
+
+def ways_out_of_the_gateway(*settings: str) -> list[tuple[dict[str, Any], list[int]]]:
+    """Its networks outside the cluster, each with the ports that it may reach there."""
+    [gateway] = [
+        pod for pod in pods(rendered("values-machines.yaml", *settings)) if pod.labels[NAME] == "gateway"
+    ]
+    return [
+        (peer["ipBlock"], [port["port"] for port in rule["ports"]])
+        for spec in policies("values-machines.yaml", settings).values()
+        if selects(spec["podSelector"], gateway.labels)
+        for rule in spec.get("egress", [])
+        for peer in rule["to"]
+        if "ipBlock" in peer
+    ]
+
+
+def test_the_gateway_reaches_the_machines_that_the_operator_names_and_nobody_else_outside() -> None:
+    assert ways_out_of_the_gateway() == [({"cidr": "192.0.2.0/24"}, [4840, 502])]
+    named = ways_out_of_the_gateway(
+        *("networkPolicy.controllers[0].cidr=192.168.10.0/24", "networkPolicy.controllers[0].ports={4841}"),
+        "networkPolicy.controllers[0].except={192.168.10.1/32}",
+        "networkPolicy.controllers[1].cidr=192.168.11.7/32",
+    )
+    assert named == [
+        ({"cidr": "192.168.10.0/24", "except": ["192.168.10.1/32"]}, [4841]),
+        ({"cidr": "192.168.11.7/32"}, [4840, 502]),
+    ]
+
+
+def test_nobody_reaches_the_gateway() -> None:
+    [gateway] = [pod for pod in pods(rendered("values-machines.yaml")) if pod.labels[NAME] == "gateway"]
+    into = [
+        spec
+        for spec in policies("values-machines.yaml", ()).values()
+        if selects(spec["podSelector"], gateway.labels) and spec.get("ingress")
+    ]
+    assert not into
+    assert not [
+        each
+        for each in rendered("values-machines.yaml")
+        if each["kind"] == "Service" and selects({"matchLabels": each["spec"]["selector"]}, gateway.labels)
+    ]
 
 
 @pytest.mark.parametrize(("values", "settings"), ALL)
