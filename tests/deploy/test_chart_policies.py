@@ -4,6 +4,7 @@ import json
 import re
 from ipaddress import ip_address, ip_network
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -11,7 +12,8 @@ import yaml
 from edge_manager.site.credentials import CREDENTIALS, GATEWAY, GIVEN, MOSQUITTO
 from edge_manager.site.gateway_certificate import CERTIFICATE_FILE, PRIVATE_KEY_FILE
 from edge_manager.site.preparation import ACL_FILE, PASSWORD_FILE, PROBE_OPTIONS_FILE, TLS_FILE
-from testbed.chart import CHART, VALUES, Pod, helm, pods, rendered
+from testbed.chart import CHART, VALUES, Pod, helm, pod_of, pods, rendered
+from testbed.pod_files import variables_of
 
 MORE = {
     "values.yaml": (
@@ -234,7 +236,11 @@ def test_every_path_has_a_client_and_a_server_that_listens_there(
 def test_a_client_may_go_wherever_its_variables_send_it(values: str) -> None:
     """The other way round: a path that is needed and not named would be found in the plant only."""
     all_ = policies(values, ())
-    services = {each["metadata"]["name"] for each in rendered(values) if each["kind"] == "Service"}
+    services = {
+        each["metadata"]["name"]: each["spec"]["selector"][NAME]
+        for each in rendered(values)
+        if each["kind"] == "Service"
+    }
     for pod in pods(rendered(values)):
         for container in pod.containers:
             for variable in container.get("env", []):
@@ -242,11 +248,26 @@ def test_a_client_may_go_wherever_its_variables_send_it(values: str) -> None:
                 host = (
                     value
                     if value in services
-                    else (re.findall(r"^https?://(?:[\w-]+\.)?(\w+):\d+", value) or [""])[0]
+                    else (re.findall(r"^https?://(?:[\w-]+\.)?([\w-]+):\d+", value) or [""])[0]
                 )
                 name = pod.labels[NAME]
                 if host in services and variable["name"] not in _NO_ADDRESS:
-                    assert f"{name}-to-{host}-out" in all_, f"{name}: {variable}"
+                    assert f"{name}-to-{services[host]}-out" in all_, f"{name}: {variable}"
+
+
+@pytest.mark.parametrize("values", [values for values in VALUES if values != "values-hub.yaml"])
+def test_telegraf_asks_each_pod_of_what_is_scaled_for_its_figures(values: str) -> None:
+    """A Service with an address of its own would let one pod answer for all of them, each time another one."""
+    objects = rendered(values)
+    services = {each["metadata"]["name"]: each["spec"] for each in objects if each["kind"] == "Service"}
+    variables = variables_of(pod_of(objects, "telegraf"))
+    for name in ("predictor", "inference"):
+        address = urlsplit(variables[f"FANWATCH_{name.upper()}_METRICS_URL"])
+        service = services[address.hostname]
+        assert service["clusterIP"] == "None"
+        assert service["selector"][NAME] == name
+        assert service["publishNotReadyAddresses"] is True
+        assert address.port in {port["port"] for port in service["ports"]}
 
 
 def test_the_database_and_the_scoring_service_are_reached_by_our_pods_alone() -> None:
