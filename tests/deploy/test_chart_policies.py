@@ -186,6 +186,24 @@ def test_setup_may_make_secrets_and_look_at_its_own_and_nothing_else(values: str
     assert not [each for each in rendered(values) if each["kind"].startswith("ClusterRole")]
 
 
+@pytest.mark.parametrize("values", SITES)
+def test_the_place_where_fans_are_let_in_is_setups_own_and_opens_for_a_person_alone(values: str) -> None:
+    [access] = [each["spec"] for each in rendered(values) if each["kind"] == "CronJob"]
+    assert access["suspend"] is True
+    job = access["jobTemplate"]["spec"]
+    assert job["activeDeadlineSeconds"] <= 900
+    assert job["ttlSecondsAfterFinished"] <= 60
+    specs = [pod.spec for pod in pods(rendered(values)) if pod.labels[NAME] == "setup"]
+    [of_setup, of_access] = specs
+    # Whoever runs a command there finds what setup has: variables, rules, account.
+    for same in ("serviceAccountName", "volumes", "securityContext"):
+        assert of_setup[same] == of_access[same]
+    for same in ("image", "env", "volumeMounts", "securityContext"):
+        assert of_setup["containers"][0][same] == of_access["containers"][0][same]
+    # It says nothing, so that its log holds nothing: kubectl exec writes to the terminal.
+    assert of_access["containers"][0]["command"] == ["sleep", "infinity"]
+
+
 @pytest.mark.parametrize(("values", "settings"), ALL)
 def test_nobody_speaks_to_anybody_unless_a_policy_names_the_path(
     values: str, settings: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The predictor's panels where there are several, as on Kubernetes: Telegraf tags the figures of each with its address."""
+"""The predictor's panels where there are several, as on Kubernetes: the figures of each have its address for a tag."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
