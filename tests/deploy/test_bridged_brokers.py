@@ -84,13 +84,14 @@ def numbered(first: int, count: int) -> list[tuple[str, bytes | str]]:
 def kill_between_turns(broker: Mosquitto, senders: Iterable[Mosquitto] = ()) -> None:
     """Kills it when it has committed what it has acknowledged: its last turn may be lost (docs/nothing-lost.md).
 
-    Its senders stand still meanwhile. Two turns: one in which it may still read what they have sent, one that commits.
+    Its senders stand still meanwhile. A turn reads 4 KiB of what each has sent before, the next one commits that.
     """
+    turns = 2 + EACH * len(reading("1", seq=EACH)) // 4096
     for sender in senders:
         sender.send(signal.SIGSTOP)
     with broker.connect("probe") as another:
-        another.settle()
-        another.settle()
+        for _ in range(2 * turns):
+            another.settle()
     broker.kill()
     for sender in senders:
         sender.send(signal.SIGCONT)
