@@ -10,7 +10,7 @@ import yaml
 
 from testbed.process import REPOSITORY, server_binary
 
-__all__ = ["CHART", "VALUES", "HelmRefusedError", "Pod", "helm", "pods", "rendered"]
+__all__ = ["CHART", "VALUES", "HelmRefusedError", "Object", "Pod", "helm", "pod_of", "pods", "rendered"]
 
 CHART = REPOSITORY / "deploy" / "helm" / "fanwatch"
 VALUES = tuple(sorted(path.name for path in CHART.glob("values*.yaml")))
@@ -37,14 +37,16 @@ def helm(*arguments: str) -> str:
 
 
 @cache
-def rendered(values: str, *settings: str) -> tuple[Object, ...]:
+def rendered(values: str, *settings: str, files: tuple[str, ...] = ()) -> tuple[Object, ...]:
     """Every object of the chart.
 
     Args:
         values: The name of a values file.
         settings: More of them, as `--set` takes them.
+        files: More of them, as `--set-file` takes them.
     """
     more = [part for setting in settings for part in ("--set", setting)]
+    more += [part for file in files for part in ("--set-file", file)]
     text = helm("template", "fanwatch", str(CHART), "-n", "fanwatch", "-f", str(CHART / values), *more)
     return tuple(each for each in yaml.safe_load_all(text) if each)
 
@@ -74,6 +76,12 @@ def pods(objects: tuple[Object, ...]) -> list[Pod]:
             template = spec["template"]
             owner = f"{each['kind']}/{each['metadata']['name']}"
             found.append(Pod(owner, template["metadata"]["labels"], template["spec"]))
+    return found
+
+
+def pod_of(objects: tuple[Object, ...], name: str) -> Pod:
+    """The pod of the only workload with that name."""
+    [found] = [pod for pod in pods(objects) if pod.labels["app.kubernetes.io/name"] == name]
     return found
 
 

@@ -1,7 +1,8 @@
 """The setup container's commands for the broker's users: add, remove, rotate, users.
 
 `fanwatch add` and the others call these in the container and tell the broker; whoever has Docker alone calls them as
-`docker compose run --rm --no-deps -T setup add fan NAME`. The broker's health check sees the change and reloads.
+`docker compose run --rm --no-deps -T setup add fan NAME`, on Kubernetes in the pod of the Job access (docs/k3s.md). The
+broker's health check sees the change and reloads.
 """
 
 import json
@@ -29,6 +30,11 @@ from edge_manager.site.secret_store import SecretStore
 __all__ = ["app"]
 
 _RELOAD = "The broker takes it within ten seconds; at once: docker compose exec mosquitto sh -c 'kill -HUP 1'"
+_RESTART = "Then the service must read it: docker compose restart {service}"
+_RELOAD_IN_KUBERNETES = (
+    "The broker takes it within two minutes, when Kubernetes has shown it the changed Secret."
+)
+_RESTART_IN_KUBERNETES = "Then its pods must read it: kubectl delete pod -l app.kubernetes.io/name={service}"
 _ROTATABLE = {
     name: credential
     for name, credential in CREDENTIALS.items()
@@ -54,7 +60,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of
 def fan(name: Name, as_json: AsJson = False) -> None:
     """Lets a fan in, which may publish its own readings and nothing else."""
     with _site() as site:
-        _hand_out(site.handout(site.access.add(BrokerUser(name, Kind.FAN))), as_json)
+        site.hand_out(site.access.add(BrokerUser(name, Kind.FAN)), as_json)
 
 
 @add_app.command()
@@ -72,7 +78,7 @@ def client(
     with _site() as site:
         reads = tuple(read or ()) if read or write else default_read(site.settings.acl_file.read_text())
         granted = site.access.add(BrokerUser(name, Kind.CLIENT, reads, tuple(write or ())))
-        _hand_out(site.handout(granted), as_json)
+        site.hand_out(granted, as_json)
 
 
 @app.command()
@@ -83,7 +89,7 @@ def remove(name: Name, as_json: AsJson = False) -> None:
         if as_json:
             typer.echo(json.dumps({"removed": asdict(listed)}))
         else:
-            typer.echo(f"{name} ({listed.kind}) cannot sign in any more.\n{_RELOAD}")
+            typer.echo(f"{name} ({listed.kind}) cannot sign in any more.\n{site.reload}")
 
 
 @app.command()
@@ -112,9 +118,9 @@ def rotate(
             return
         if handout is not None:
             typer.echo(handout.to_text())
-        typer.echo(_RELOAD)
+        typer.echo(site.reload)
         if rotated.restart is not None:
-            typer.echo(f"Then the service must read it: docker compose restart {rotated.restart}")
+            typer.echo(site.restart.format(service=rotated.restart))
 
 
 @app.command()
@@ -137,8 +143,20 @@ class _Site:
     access: Access
     ca_certificate: str
 
+    @property
+    def reload(self) -> str:
+        return _RELOAD_IN_KUBERNETES if self.settings.secrets_in_kubernetes else _RELOAD
+
+    @property
+    def restart(self) -> str:
+        return _RESTART_IN_KUBERNETES if self.settings.secrets_in_kubernetes else _RESTART
+
     def handout(self, granted: Granted) -> Handout:
         return Handout.of(granted, self.settings.broker_names, self.ca_certificate)
+
+    def hand_out(self, granted: Granted, as_json: bool) -> None:
+        handout = self.handout(granted)
+        typer.echo(handout.to_json() if as_json else f"{handout.to_text()}\n{self.reload}")
 
 
 @contextmanager
@@ -165,10 +183,6 @@ def _ca_certificate(store: SecretStore) -> str:
     if authority is None:
         raise LookupError("this site is not set up yet: start it first, or run setup")
     return Authority(authority).certificate
-
-
-def _hand_out(handout: Handout, as_json: bool) -> None:
-    typer.echo(handout.to_json() if as_json else f"{handout.to_text()}\n{_RELOAD}")
 
 
 def _rotate_file(site: _Site, name: str) -> Rotated:

@@ -73,7 +73,10 @@ class Handout:
         topics = [f"  publish to    {topic}" for topic in self.publish]
         topics += [f"  subscribe to  {topic}" for topic in self.subscribe]
         here = (
-            ["  (nobody else reaches that name: give this machine's with `fanwatch init --hostname NAME`)"]
+            [
+                "  (nobody else reaches that name: give this machine's with `fanwatch init --hostname NAME`,",
+                "  on Kubernetes with the chart's broker.hostNames)",
+            ]
             if self.host in _THIS_MACHINE
             else []
         )

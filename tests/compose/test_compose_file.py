@@ -62,6 +62,9 @@ def test_the_gateway_runs_only_where_a_site_wants_it_and_has_its_own_way_to_the_
     ]
     mount = "${FANWATCH_MACHINES_FILE:-./telegraf/gateway/machines.toml}:/etc/telegraf/machines.toml:ro"
     assert mount in gateway["volumes"]
+    certificates = "${FANWATCH_MACHINES_CERTIFICATES:-./telegraf/gateway}:/etc/telegraf/machines:ro"
+    assert certificates in gateway["volumes"]
+    assert "/etc/telegraf/machines/" in (ROOT / "telegraf/gateway/machines.toml").read_text()
 
 
 def test_the_models_lie_in_a_volume_that_begins_with_the_images_and_that_drift_only_reads() -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from testbed.chart import pods, rendered
+from testbed.chart import folder_of, pod_of, rendered
 from testbed.mosquitto import Mosquitto
+from testbed.pod_files import mount, variables_of
 from testbed.site import Site
 
 
@@ -21,22 +22,11 @@ class InAPod(Mosquitto):
         return super().environment() | self._variables
 
 
-def variables_of_the_broker() -> dict[str, str]:
-    [broker] = [
-        pod for pod in pods(rendered("values.yaml")) if pod.labels["app.kubernetes.io/name"] == "mosquitto"
-    ]
-    [container] = broker.containers
-    return {each["name"]: each["value"] for each in container.get("env", [])}
-
-
 def mounted_as_kubernetes_does(folder: Path) -> None:
-    content = folder / "..2026_11_27_15_34_35.1209979808"
-    files = [file for file in folder.iterdir() if file.is_file()]
-    content.mkdir()
-    (folder / "..data").symlink_to(content.name)
-    for file in files:
-        file.rename(content / file.name)
-        file.symlink_to(f"..data/{file.name}")
+    files = folder_of(folder)
+    for name in files:
+        (folder / name).unlink()
+    mount(folder, files)
 
 
 @pytest.fixture
@@ -47,7 +37,7 @@ def site(new_site: Callable[[], Site]) -> Site:
 
 
 def test_the_broker_opens_the_files_of_a_mounted_secret(site: Site) -> None:
-    with InAPod(site, variables_of_the_broker()) as broker:
+    with InAPod(site, variables_of(pod_of(rendered("values.yaml"), "mosquitto"))) as broker:
         broker.connect("monitor").close()
 
 

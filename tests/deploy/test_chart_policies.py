@@ -4,13 +4,16 @@ import json
 import re
 from ipaddress import ip_address, ip_network
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
-from edge_manager.site.credentials import CREDENTIALS, GIVEN, MOSQUITTO
+from edge_manager.site.credentials import CREDENTIALS, GATEWAY, GIVEN, MOSQUITTO
+from edge_manager.site.gateway_certificate import CERTIFICATE_FILE, PRIVATE_KEY_FILE
 from edge_manager.site.preparation import ACL_FILE, PASSWORD_FILE, PROBE_OPTIONS_FILE, TLS_FILE
-from testbed.chart import CHART, VALUES, Pod, helm, pods, rendered
+from testbed.chart import CHART, VALUES, Pod, helm, pod_of, pods, rendered
+from testbed.pod_files import variables_of
 
 MORE = {
     "values.yaml": (
@@ -20,12 +23,15 @@ MORE = {
         "broker.expose.type=NodePort",
     ),
     "values-hub.yaml": ("pipeline.enabled=true",),
+    "values-three-nodes.yaml": ("gateway.enabled=true", "networkPolicy.controllers[0].cidr=192.0.2.0/24"),
 }
 ALL = [
     pytest.param(values, settings, id=f"{values}{' and more' if settings else ''}")
     for values in VALUES
     for settings in dict.fromkeys([(), MORE.get(values, ())])
 ]
+SITES = ("values.yaml", "values-machines.yaml")
+"""All that a site can have: what Compose starts, and what its profile adds."""
 PART_OF = "app.kubernetes.io/part-of"
 NAME = "app.kubernetes.io/name"
 
@@ -133,31 +139,35 @@ def mounted_secrets(pod: Pod) -> dict[str, set[str]]:
     return found
 
 
-def test_a_pod_mounts_its_own_secrets_each_file_and_nobody_elses() -> None:
+@pytest.mark.parametrize("values", SITES)
+def test_a_pod_mounts_its_own_secrets_each_file_and_nobody_elses(values: str) -> None:
     files: dict[str, set[str]] = {}
     for credential in (*CREDENTIALS.values(), *GIVEN.values()):
         files.setdefault(credential.reader.name, set()).add(credential.file)
     files[MOSQUITTO.name] = {PASSWORD_FILE, ACL_FILE, TLS_FILE, PROBE_OPTIONS_FILE}
-    for pod in pods(rendered("values.yaml")):
+    files[GATEWAY.name] |= {CERTIFICATE_FILE, PRIVATE_KEY_FILE}
+    for pod in pods(rendered(values)):
         name = pod.labels[NAME]
         wanted = {f"secrets-{name}": files[name]} if name in files else {}
         assert mounted_secrets(pod) == wanted, pod.owner
 
 
-def test_a_pod_waits_until_its_secrets_are_whole() -> None:
+@pytest.mark.parametrize("values", SITES)
+def test_a_pod_waits_until_its_secrets_are_whole(values: str) -> None:
     """An optional one would let the broker start without its passwords."""
     given = {credential.file for credential in GIVEN.values()}
-    for pod in pods(rendered("values.yaml")):
+    for pod in pods(rendered(values)):
         for volume in pod.spec["volumes"]:
             for source in volume.get("projected", {}).get("sources", []):
                 keys = {item["key"] for item in source["secret"]["items"]}
                 assert source["secret"].get("optional", False) is (keys <= given), pod.owner
 
 
-def test_the_uids_are_those_of_compose() -> None:
+@pytest.mark.parametrize("values", SITES)
+def test_the_uids_are_those_of_compose(values: str) -> None:
     readers = {c.reader.name: (c.reader.uid, c.reader.gid) for c in CREDENTIALS.values()}
     readers[MOSQUITTO.name] = (MOSQUITTO.uid, MOSQUITTO.gid)
-    for pod in pods(rendered("values.yaml")):
+    for pod in pods(rendered(values)):
         security = pod.spec["securityContext"]
         ids = (security["runAsUser"], security["runAsGroup"])
         assert ids == readers.get(
@@ -174,6 +184,24 @@ def test_setup_may_make_secrets_and_look_at_its_own_and_nothing_else(values: str
     assert (look["resources"], set(look["verbs"])) == (["secrets"], {"get", "patch"})
     assert set(look["resourceNames"]) == readers
     assert not [each for each in rendered(values) if each["kind"].startswith("ClusterRole")]
+
+
+@pytest.mark.parametrize("values", SITES)
+def test_the_place_where_fans_are_let_in_is_setups_own_and_opens_for_a_person_alone(values: str) -> None:
+    [access] = [each["spec"] for each in rendered(values) if each["kind"] == "CronJob"]
+    assert access["suspend"] is True
+    job = access["jobTemplate"]["spec"]
+    assert job["activeDeadlineSeconds"] <= 900
+    assert job["ttlSecondsAfterFinished"] <= 60
+    specs = [pod.spec for pod in pods(rendered(values)) if pod.labels[NAME] == "setup"]
+    [of_setup, of_access] = specs
+    # Whoever runs a command there finds what setup has: variables, rules, account.
+    for same in ("serviceAccountName", "volumes", "securityContext"):
+        assert of_setup[same] == of_access[same]
+    for same in ("image", "env", "volumeMounts", "securityContext"):
+        assert of_setup["containers"][0][same] == of_access["containers"][0][same]
+    # It says nothing, so that its log holds nothing: kubectl exec writes to the terminal.
+    assert of_access["containers"][0]["command"] == ["sleep", "infinity"]
 
 
 @pytest.mark.parametrize(("values", "settings"), ALL)
@@ -201,7 +229,8 @@ def test_every_path_has_a_client_and_a_server_that_listens_there(
     paths = {name.removesuffix("-out") for name in all_ if name.endswith("-out")}
     inside = {name for name in paths if f"{name}-in" in all_}
     assert paths - inside <= {
-        *("setup-to-kubernetes", "mosquitto-to-hub", "telegraf-to-hub-broker", "monitor-to-notified")
+        *("setup-to-kubernetes", "mosquitto-to-hub", "telegraf-to-hub-broker", "monitor-to-notified"),
+        "gateway-to-controllers",
     }
     assert inside
     for path in inside:
@@ -225,7 +254,11 @@ def test_every_path_has_a_client_and_a_server_that_listens_there(
 def test_a_client_may_go_wherever_its_variables_send_it(values: str) -> None:
     """The other way round: a path that is needed and not named would be found in the plant only."""
     all_ = policies(values, ())
-    services = {each["metadata"]["name"] for each in rendered(values) if each["kind"] == "Service"}
+    services = {
+        each["metadata"]["name"]: each["spec"]["selector"][NAME]
+        for each in rendered(values)
+        if each["kind"] == "Service"
+    }
     for pod in pods(rendered(values)):
         for container in pod.containers:
             for variable in container.get("env", []):
@@ -233,11 +266,26 @@ def test_a_client_may_go_wherever_its_variables_send_it(values: str) -> None:
                 host = (
                     value
                     if value in services
-                    else (re.findall(r"^https?://(?:[\w-]+\.)?(\w+):\d+", value) or [""])[0]
+                    else (re.findall(r"^https?://(?:[\w-]+\.)?([\w-]+):\d+", value) or [""])[0]
                 )
                 name = pod.labels[NAME]
                 if host in services and variable["name"] not in _NO_ADDRESS:
-                    assert f"{name}-to-{host}-out" in all_, f"{name}: {variable}"
+                    assert f"{name}-to-{services[host]}-out" in all_, f"{name}: {variable}"
+
+
+@pytest.mark.parametrize("values", [values for values in VALUES if values != "values-hub.yaml"])
+def test_telegraf_asks_each_pod_of_what_is_scaled_for_its_figures(values: str) -> None:
+    """A Service with an address of its own would let one pod answer for all of them, each time another one."""
+    objects = rendered(values)
+    services = {each["metadata"]["name"]: each["spec"] for each in objects if each["kind"] == "Service"}
+    variables = variables_of(pod_of(objects, "telegraf"))
+    for name in ("predictor", "inference"):
+        address = urlsplit(variables[f"FANWATCH_{name.upper()}_METRICS_URL"])
+        service = services[address.hostname]
+        assert service["clusterIP"] == "None"
+        assert service["selector"][NAME] == name
+        assert service["publishNotReadyAddresses"] is True
+        assert address.port in {port["port"] for port in service["ports"]}
 
 
 def test_the_database_and_the_scoring_service_are_reached_by_our_pods_alone() -> None:
@@ -321,6 +369,49 @@ def test_the_machines_networks_are_the_operators_to_name() -> None:
         if each and each["metadata"]["name"] == "machines-to-mosquitto-in"
     ]
     assert policy["spec"]["ingress"][0]["from"] == [{"ipBlock": machines[0]}]
+
+
+def ways_out_of_the_gateway(*settings: str) -> list[tuple[dict[str, Any], list[int]]]:
+    """Its networks outside the cluster, each with the ports that it may reach there."""
+    [gateway] = [
+        pod for pod in pods(rendered("values-machines.yaml", *settings)) if pod.labels[NAME] == "gateway"
+    ]
+    return [
+        (peer["ipBlock"], [port["port"] for port in rule["ports"]])
+        for spec in policies("values-machines.yaml", settings).values()
+        if selects(spec["podSelector"], gateway.labels)
+        for rule in spec.get("egress", [])
+        for peer in rule["to"]
+        if "ipBlock" in peer
+    ]
+
+
+def test_the_gateway_reaches_the_machines_that_the_operator_names_and_nobody_else_outside() -> None:
+    assert ways_out_of_the_gateway() == [({"cidr": "192.0.2.0/24"}, [4840, 502])]
+    named = ways_out_of_the_gateway(
+        *("networkPolicy.controllers[0].cidr=192.168.10.0/24", "networkPolicy.controllers[0].ports={4841}"),
+        "networkPolicy.controllers[0].except={192.168.10.1/32}",
+        "networkPolicy.controllers[1].cidr=192.168.11.7/32",
+    )
+    assert named == [
+        ({"cidr": "192.168.10.0/24", "except": ["192.168.10.1/32"]}, [4841]),
+        ({"cidr": "192.168.11.7/32"}, [4840, 502]),
+    ]
+
+
+def test_nobody_reaches_the_gateway() -> None:
+    [gateway] = [pod for pod in pods(rendered("values-machines.yaml")) if pod.labels[NAME] == "gateway"]
+    into = [
+        spec
+        for spec in policies("values-machines.yaml", ()).values()
+        if selects(spec["podSelector"], gateway.labels) and spec.get("ingress")
+    ]
+    assert not into
+    assert not [
+        each
+        for each in rendered("values-machines.yaml")
+        if each["kind"] == "Service" and selects({"matchLabels": each["spec"]["selector"]}, gateway.labels)
+    ]
 
 
 @pytest.mark.parametrize(("values", "settings"), ALL)

@@ -1,5 +1,6 @@
 """The chart is valid for every values file, for several Kubernetes, and holds the repository's own files."""
 
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -7,7 +8,7 @@ import pytest
 import yaml
 
 from monitor.alarms.settings import AlarmSettings
-from testbed.chart import CHART, VALUES, HelmRefusedError, folder_of, helm, pods, rendered
+from testbed.chart import CHART, VALUES, HelmRefusedError, folder_of, helm, pod_of, pods, rendered
 from testbed.process import REPOSITORY
 
 # Beside the files that ship: everything that a value can switch on.
@@ -20,6 +21,8 @@ EVERYTHING = (
     "bridge.host=hub.example",
     "bridge.site=munich",
     "portworx.enabled=true",
+    "gateway.enabled=true",
+    "networkPolicy.controllers[0].cidr=192.0.2.0/24",
 )
 ALARMS = str(AlarmSettings.model_fields["alarm_file"].default.parent)
 KUBERNETES = ("1.29", "1.33", "1.36")
@@ -37,8 +40,9 @@ def config(values: str, name: str, *settings: str) -> dict[str, str]:
     return data
 
 
-def test_the_files_of_one_three_nodes_a_site_and_a_hub_ship() -> None:
-    assert VALUES == ("values-hub.yaml", "values-site.yaml", "values-three-nodes.yaml", "values.yaml")
+def test_the_files_of_one_three_nodes_a_site_its_machines_and_a_hub_ship() -> None:
+    names = [f"values{which}.yaml" for which in ("-hub", "-machines", "-site", "-three-nodes", "")]
+    assert list(VALUES) == names
 
 
 @pytest.mark.parametrize("values", VALUES)
@@ -47,10 +51,11 @@ def test_helm_finds_nothing_wrong(values: str) -> None:
     assert "0 chart(s) failed" in lint
 
 
+@pytest.mark.parametrize("version", KUBERNETES)
 @pytest.mark.parametrize("values", VALUES)
-def test_kubernetes_knows_every_field(values: str) -> None:
+def test_several_kubernetes_know_every_field(values: str, version: str) -> None:
     for each in rendered(values):
-        kubernetes_validate.validate(each, KUBERNETES[-1], strict=True)
+        kubernetes_validate.validate(each, version, strict=True)
 
 
 @pytest.mark.parametrize("version", KUBERNETES)
@@ -77,6 +82,8 @@ def test_the_validation_finds_a_misspelt_field() -> None:
         ("predictor.autoscaling.max=9", "max"),
         ("broker.image=eclipse-mosquitto", "image"),
         ("model.image=models:2", "model.version says"),
+        ("gateway.enabled=true", "networkPolicy.controllers is empty"),
+        ("networkPolicy.controllers[0].ports={502}", "cidr"),
     ],
 )
 def test_a_mistake_in_the_values_is_refused_with_its_name(setting: str, said: str) -> None:
@@ -84,11 +91,20 @@ def test_a_mistake_in_the_values_is_refused_with_its_name(setting: str, said: st
         helm("template", "fanwatch", str(CHART), "--set", setting)
 
 
+def test_a_hub_has_no_gateway_because_machines_join_a_site() -> None:
+    hub = str(CHART / "values-hub.yaml")
+    with pytest.raises(HelmRefusedError, match="machines join a site"):
+        helm("template", "fanwatch", str(CHART), "-f", hub, "--set", "gateway.enabled=true")
+
+
 def test_the_configuration_is_the_repositorys_byte_for_byte() -> None:
     assert config("values.yaml", "mosquitto") | config("values.yaml", "mosquitto-acl") == folder_of(
         REPOSITORY / "mosquitto"
     )
     assert config("values.yaml", "telegraf") == folder_of(REPOSITORY / "telegraf")
+    gateway = folder_of(REPOSITORY / "telegraf" / "gateway")
+    assert config("values-machines.yaml", "gateway") == gateway
+    assert config("values-machines.yaml", "gateway-machines") == {"machines.toml": gateway["machines.toml"]}
     influxdb = folder_of(REPOSITORY / "influxdb")
     assert config("values.yaml", "influxdb") == influxdb
     assert config("values.yaml", "influxdb-schema") == folder_of(REPOSITORY / "influxdb" / "schema")
@@ -149,6 +165,24 @@ def test_a_config_map_fits_into_what_kubernetes_takes(values: str) -> None:
             assert sum(len(text.encode()) for text in each["data"].values()) < 900_000
 
 
+def test_a_changed_file_of_the_plant_starts_the_gateway_again(tmp_path: Path) -> None:
+    """Telegraf reads its files at its start alone, and Kubernetes changes a pod only when its template changes."""
+    (tmp_path / "machines.toml").write_text("# another")
+    (tmp_path / "server.pem").write_text("-----BEGIN CERTIFICATE-----")
+    files = (
+        (),
+        (f"gateway.machines={tmp_path}/machines.toml",),
+        (rf"gateway.serverCertificates.server\.pem={tmp_path}/server.pem",),
+    )
+    templates = [
+        each["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
+        for given in files
+        for each in rendered("values-machines.yaml", files=given)
+        if each["kind"] == "Deployment" and each["metadata"]["name"] == "gateway"
+    ]
+    assert len(set(templates)) == len(files)
+
+
 def test_images_are_those_of_compose() -> None:
     pinned = {service["image"] for service in COMPOSE.values() if "image" in service}
     used = {container["image"] for pod in pods(rendered("values.yaml")) for container in pod.containers}
@@ -164,13 +198,19 @@ def test_images_are_those_of_compose() -> None:
     assert f'version = "{version}"' in (REPOSITORY / "pyproject.toml").read_text()
 
 
-def test_memory_limits_are_those_of_compose() -> None:
+@pytest.mark.parametrize("values", ["values.yaml", "values-machines.yaml"])
+def test_memory_limits_are_those_of_compose(values: str) -> None:
     units = {"g": "Gi", "m": "Mi"}
-    for pod in pods(rendered("values.yaml")):
+    for pod in pods(rendered(values)):
         name = pod.labels["app.kubernetes.io/name"]
         (container,) = pod.spec["containers"]
         limit = COMPOSE[name]["mem_limit"]
         assert container["resources"]["limits"]["memory"] == limit[:-1] + units[limit[-1]], name
+
+
+def test_the_gateway_is_the_image_of_compose() -> None:
+    [container] = pod_of(rendered("values-machines.yaml"), "gateway").containers
+    assert container["image"] == COMPOSE["gateway"]["image"]
 
 
 def test_services_have_the_variables_of_compose() -> None:

@@ -1,12 +1,14 @@
 """What the services and the broker say of themselves, on its way into the measurements service and broker."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from testbed.influxdb import InfluxDB
 from testbed.mosquitto import Mosquitto
+from testbed.ports import free_port
 from testbed.process import without_line
 from testbed.site import Site
 from testbed.small_volume import SmallVolume
@@ -59,6 +61,61 @@ def test_a_services_figures_are_stored_as_floats_under_its_name(
         assert not [name for name in types if name.startswith("python_") or name.endswith("_created")]
 
 
+class AmongPods(Telegraf):
+    """With names of several addresses, as a headless Service of Kubernetes has one for each pod."""
+
+    def command(self) -> list[str]:
+        hosts = self.folder / "hosts"
+        hosts.write_text("".join(f"{address} {name}\n" for name in SEVERAL for address in PODS))
+        # A view of the file system of its own, in which these names are known (the right to mount: root on Linux).
+        there = 'mount --bind "$0" /etc/hosts && exec "$@"'
+        return ["unshare", "--mount", "sh", "-c", there, str(hosts), *super().command()]
+
+
+SEVERAL = ("predictor", "inference")
+PODS = {"127.0.0.1": 300.0, "127.0.0.2": 7.0}
+"""By address, what each pod has counted."""
+
+
+@pytest.fixture
+def pods_port() -> Iterator[int]:
+    """A port on which each of the pods tells its own figures."""
+    port = free_port()
+    with ExitStack() as stack:
+        for address, count in PODS.items():
+            registry = CollectorRegistry()
+            Counter("fanwatch_scored", "Readings.", registry=registry).inc(count)
+            server, _thread = start_http_server(port, address, registry)
+            stack.callback(server.server_close)
+            stack.callback(server.shutdown)
+        yield port
+
+
+@pytest.mark.parametrize("shipped", [True, False], ids=["shipped", "by_name"])
+def test_each_pod_behind_a_name_is_asked_and_its_figures_are_its_own(
+    new_site: Callable[[], Site], pods_port: int, shipped: bool
+) -> None:
+    """Asked by the name, one pod answers for all of them."""
+    site = new_site()
+    configuration = CONFIGURATION.read_text().replace('interval = "5s"', 'interval = "1s"', 1)
+    if not shipped:
+        configuration = configuration.replace("kubernetes_services =", "urls =")
+    urls = {name: f"http://{name}:{pods_port}/metrics" for name in SEVERAL}
+    with Mosquitto(site) as broker, InfluxDB(site) as database:
+        database.prepare()
+
+        def told() -> dict[tuple[str, str], float]:
+            rows = database.query(
+                'SELECT LAST("fanwatch_scored_total") FROM "service" GROUP BY "service", "address"'
+            )
+            return {(row["service"], row.get("address", "")): row["last"] for row in rows}
+
+        with AmongPods(broker, database, configuration=configuration, metrics_urls=urls):
+            wait_until(lambda: {name for name, _ in told()} == set(SEVERAL), within_s=20, what="figures")
+            everybody = {(name, address): count for name in SEVERAL for address, count in PODS.items()}
+            assert (told() == everybody) is shipped
+
+
 @pytest.mark.parametrize("shipped", [True, False], ids=["shipped", "without_omit_hostname"])
 def test_no_figure_carries_the_name_of_the_container(
     new_site: Callable[[], Site], metrics_url: str, shipped: bool
@@ -75,7 +132,7 @@ def test_no_figure_carries_the_name_of_the_container(
             wait_until(lambda: database.query('SHOW TAG KEYS FROM "service"'), within_s=20, what="figures")
         tags = {row["tagKey"] for row in database.query('SHOW TAG KEYS FROM "service"')}
     assert ("host" in tags) is not shipped
-    assert tags - {"host"} <= {"service", "le", "topic"}
+    assert tags - {"host"} <= {"service", "le", "topic", "address"}
 
 
 def test_a_services_status_is_stored_under_its_name(new_site: Callable[[], Site]) -> None:

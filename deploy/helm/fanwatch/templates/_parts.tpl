@@ -132,6 +132,7 @@ resources:
 {{- if .Values.broker.enabled }}{{ $kinds = append $kinds "mosquitto" }}{{ end -}}
 {{- if .Values.scoring.enabled }}{{ $kinds = concat $kinds (list "predictor" "inference" "monitor" "drift") }}{{ end -}}
 {{- if .Values.grafana.enabled }}{{ $kinds = append $kinds "grafana" }}{{ end -}}
+{{- if .Values.gateway.enabled }}{{ $kinds = append $kinds "gateway" }}{{ end -}}
 {{- if .Values.simulator.enabled }}{{ $kinds = append $kinds "simulator" }}{{ end -}}
 {{- if .Values.model.image }}{{ $kinds = append $kinds "model" }}{{ end -}}
 {{- if .Values.pipeline.enabled }}{{ $kinds = append $kinds "pipeline" }}{{ end -}}
