@@ -2,7 +2,8 @@
 
 pip-audit ends with 0 although its source of advisories knew none of the packages ("could not be audited"), as behind
 a mirror that carries no advisories. Here what was not looked up is a failure of its own, said aloud: 0 means that every
-package was looked up and none has a known vulnerability, 1 that one has, 2 that some were left out.
+package was looked up and none has a known vulnerability, 1 that one has, 2 that some were left out, or that nothing was
+looked up at all, for whatever reason.
 """
 
 import argparse
@@ -16,8 +17,20 @@ PIP_AUDIT = "pip-audit>=2.9,<3"
 UV = Path(__file__).parents[1] / ".cache" / "uv" / "bin" / "uv"
 
 
+class NotAuditedError(RuntimeError):
+    """Nothing could be looked up; with why, and what to do."""
+
+
 def verdict(report: dict[str, Any]) -> tuple[int, list[str]]:
-    """The exit code and what to say about a report of pip-audit (its JSON format)."""
+    """The exit code and what to say about a report of pip-audit (its JSON format).
+
+    Raises:
+        NotAuditedError: It is no such report.
+    """
+    if "dependencies" not in report:
+        raise NotAuditedError(
+            f"expected a report of pip-audit with its dependencies, got {str(report)[:200]}"
+        )
     packages = report["dependencies"]
     left_out = sorted(package["name"] for package in packages if "skip_reason" in package)
     found = [
@@ -38,7 +51,11 @@ def verdict(report: dict[str, Any]) -> tuple[int, list[str]]:
 
 
 def ask() -> dict[str, Any]:
-    """Ask about every package of uv.lock."""
+    """Ask about every package of uv.lock.
+
+    Raises:
+        NotAuditedError: uv or pip-audit did not run, or gave no report.
+    """
     requirements = _run(
         UV, "export", "--quiet", "--frozen", "--all-extras", "--no-emit-project", "--no-hashes"
     )
@@ -49,12 +66,15 @@ def ask() -> dict[str, Any]:
     try:
         return dict(json.loads(done.stdout))
     except json.JSONDecodeError:
-        sys.stderr.write(f"NOT AUDITED: pip-audit gave no report: {done.stderr.strip().splitlines()[-1:]}\n")
-        raise SystemExit(2) from None
+        last = done.stderr.strip().splitlines()[-1:]
+        raise NotAuditedError(f"pip-audit gave no report: {last}") from None
 
 
 def _run(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - ours, every word
+    try:
+        return subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - ours, every word
+    except OSError as error:
+        raise NotAuditedError(f"{command[0]} did not run ({error.strerror}): make .venv/.synced") from None
 
 
 if __name__ == "__main__":
@@ -63,6 +83,9 @@ if __name__ == "__main__":
         "--report", type=Path, help="A report of pip-audit in JSON, instead of asking for one."
     )
     given = parser.parse_args().report
-    code, lines = verdict(json.loads(given.read_text()) if given else ask())
+    try:
+        code, lines = verdict(json.loads(given.read_text()) if given else ask())
+    except NotAuditedError as error:
+        code, lines = 2, [f"NOT AUDITED: {error}"]
     sys.stdout.write("\n".join(lines) + "\n")
     sys.exit(code)

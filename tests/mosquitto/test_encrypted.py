@@ -71,6 +71,7 @@ def test_no_clear_text_is_taken_on_the_encrypted_port(broker: Mosquitto) -> None
         except ConnectionResetError:
             answer = b""
     assert answer[:1] != b"\x20", "a CONNACK"
+    wait_until(lambda: "wrong version number" in broker.log(), within_s=10, what="a line in the log")
 
 
 def test_without_its_certificate_the_second_port_is_in_clear(new_site: Callable[[], Site]) -> None:

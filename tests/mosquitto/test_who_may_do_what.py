@@ -14,6 +14,9 @@ from testbed.site import Site
 from testbed.waiting import wait_until
 
 FAN_PASSWORD = "a fan's password"
+FAILURE = 0x80
+"""MQTT 5: from here on a reason code says no."""
+NOT_AUTHORIZED = 0x87
 USERS = ("legacy", "simulator", "predictor", "monitor", "drift", "telegraf", "gateway", "probe", "fan-7")
 
 # Every kind of topic, and who may write it. What is not listed is nobody's.
@@ -78,20 +81,32 @@ def signed_in(broker: Mosquitto, user: str) -> Connection:
     return broker.connect(user, FAN_PASSWORD if user == "fan-7" else None)
 
 
-def may_write(connection: Connection, topic: str) -> bool:
-    """Whether the broker takes a message: MQTT 5 says so in the acknowledgement."""
+def answer_to(connection: Connection, topic: str) -> int:
+    """What the broker answers to a message at QoS 1: the reason code of its PUBACK."""
     answers: list[ReasonCode] = []
     connection.client.on_publish = lambda _c, _u, _m, reason, _p: answers.append(reason)
     connection.publish(topic, "x", retain=True)
     wait_until(lambda: answers, within_s=10, what="the acknowledgement")
-    return not answers[0].is_failure
+    return int(answers[0].value)
+
+
+def may_write(connection: Connection, topic: str) -> bool:
+    """Whether the broker takes a message."""
+    return answer_to(connection, topic) < FAILURE
+
+
+def logged(broker: Mosquitto, text: str) -> None:
+    """Waits until it stands in the broker's log."""
+    wait_until(lambda: text in broker.log(last=3_000_000), within_s=10, what=f"{text!r} in the broker's log")
 
 
 @pytest.mark.parametrize("user", USERS)
 def test_a_user_writes_what_is_granted_and_nothing_else(broker: Mosquitto, user: str) -> None:
     with signed_in(broker, user) as connection:
-        written = {topic for topic in WRITERS if may_write(connection, topic)}
+        answers = {topic: answer_to(connection, topic) for topic in WRITERS}
+    written = {topic for topic, code in answers.items() if code < FAILURE}
     assert written == {topic for topic, users in WRITERS.items() if user in users}
+    assert {code for code in answers.values() if code >= FAILURE} == {NOT_AUTHORIZED}
 
 
 @pytest.mark.parametrize("user", USERS)
@@ -108,6 +123,47 @@ def test_a_user_reads_what_is_granted_and_nothing_else(broker: Mosquitto, user: 
     assert read <= {topic for topic, writers in WRITERS.items() if writers} | {
         t for t in read if t.startswith("$SYS/")
     }
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_whoever_asks_to_hear_something_is_written_down_granted_or_not(broker: Mosquitto, user: str) -> None:
+    with broker.connect(user, FAN_PASSWORD if user == "fan-7" else None, client_id=f"asks-{user}") as client:
+        logged(broker, f" as asks-{user} (p5, c1, k60, u'{user}').")
+        for topic in ("#", "fan/commands/#", "$SYS/#", "$share/predictors/fan/messages/#", "other"):
+            client.subscribe(topic)
+            logged(broker, f": asks-{user} 1 {topic}\n")
+
+
+def test_a_client_cannot_write_lines_of_its_own_into_the_log(broker: Mosquitto) -> None:
+    forged = "2026-12-01T00:00:00Z: forged"
+    with broker.connect("fan-7", FAN_PASSWORD, client_id="forger") as client:
+        client.client.subscribe(f"x\n{forged}")
+        assert client.disconnected.wait(10)
+        logged(broker, "Client forger [127.0.0.1")
+    with pytest.raises(ConnectionRefusedError, match="Client identifier"):
+        broker.connect("fan-7", FAN_PASSWORD, client_id=f"x\n{forged}")
+    logged(broker, "disconnected: client identifier not valid")
+    assert "forged" not in broker.log(last=3_000_000)
+
+
+def test_a_message_that_is_not_granted_is_answered_and_not_logged(broker: Mosquitto) -> None:
+    """The threat model says "not met": with a Mosquitto that logs it, this fails, and the page has to change."""
+    with broker.connect("fan-7", FAN_PASSWORD, client_id="forger-2") as fan:
+        assert answer_to(fan, "fan/anomaly/secret") == NOT_AUTHORIZED
+        fan.subscribe("behind it")
+        logged(broker, "forger-2 1 behind it")
+    assert "fan/anomaly/secret" not in broker.log(last=3_000_000)
+
+
+def test_without_subscriptions_in_the_log_nobody_sees_who_tries_to_listen(
+    new_site: Callable[[], Site],
+) -> None:
+    changed = without_line(CONFIGURATION, "log_type subscribe")
+    with Mosquitto(new_site(), changed) as broker:
+        with broker.connect("probe", client_id="listener") as client:
+            client.subscribe("fan/messages/#")
+        logged(broker, "Client listener")
+        assert "fan/messages" not in broker.log(last=3_000_000)
 
 
 def test_the_predictors_share_a_subscription(broker: Mosquitto) -> None:

@@ -88,3 +88,22 @@ def test_what_could_not_be_looked_up_never_passes_in_silence(tmp_path: Path) -> 
     for done in (_audit(tmp_path, GOOD, unknown), _audit(tmp_path)):
         assert done.returncode == 2
         assert "NOT AUDITED" in done.stdout
+
+
+@pytest.mark.parametrize("stand_in", [None, "exit 2", 'echo \'{"error": "no answer"}\''])
+def test_an_audit_that_could_not_run_is_none(tmp_path: Path, stand_in: str | None) -> None:
+    """No uv, one that fails, a report of something else: never 1, which says that a vulnerability was found."""
+    script = tmp_path / ".ci" / "audit.py"
+    script.parent.mkdir()
+    script.write_text((ROOT / ".ci" / "audit.py").read_text())
+    uv = tmp_path / ".cache" / "uv" / "bin" / "uv"
+    uv.parent.mkdir(parents=True)
+    if stand_in is not None:
+        uv.write_text(f"#!/bin/sh\n{stand_in}\n")
+        uv.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 2
+    assert "NOT AUDITED" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
