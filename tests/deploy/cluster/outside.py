@@ -58,10 +58,13 @@ class Machine:
 
     Args:
         pid: Of a process in it.
+
+    Attributes:
+        enter: What a command that is to run there begins with.
     """
 
     def __init__(self, pid: int) -> None:
-        self._enter = ("nsenter", f"--net=/proc/{pid}/ns/net")
+        self.enter = ("nsenter", f"--net=/proc/{pid}/ns/net")
 
     def run(self, *command: str) -> None:
         """Runs a program there.
@@ -69,7 +72,7 @@ class Machine:
         Raises:
             subprocess.CalledProcessError: It failed.
         """
-        _run(*self._enter, *command)
+        _run(*self.enter, *command)
 
     def reaches(self, sender: str, address: str, port: int) -> bool:
         """Whether a connection from one of its addresses is accepted within three seconds.
@@ -79,7 +82,7 @@ class Machine:
         """
         server = (address, str(port), str(_WITHIN_S))
         done = subprocess.run(
-            [*self._enter, sys.executable, "-c", _PROGRAM, sender, *server],
+            [*self.enter, sys.executable, "-c", _PROGRAM, sender, *server],
             capture_output=True,
             text=True,
             check=False,

@@ -5,11 +5,13 @@ from functools import partial
 
 import yaml
 
+from tests.deploy.cluster.gateway import join_a_machine
 from tests.deploy.cluster.node.kubectl import wait_until
 from tests.deploy.cluster.node.kubernetes import KUBERNETES
 from tests.deploy.cluster.node.network import GATEWAY
 from tests.deploy.cluster.node.one_node import CLUSTER
 from tests.deploy.cluster.outside import MACHINE, STRANGER, machine_outside
+from tests.deploy.cluster.own_fan import let_a_fan_in_and_out
 from tests.deploy.cluster.training import train, values_for_training
 from tests.deploy.cluster.trial import CHART, MACHINES_PORT, REPOSITORY, VALUES, Trial
 
@@ -21,7 +23,7 @@ LOAD = 400
 KILLED = ("mosquitto", "predictor")
 """Ended without a word, as by a machine that goes; the others are asked to end."""
 KINDS = (*KILLED, "inference", "telegraf", "influxdb", "monitor", "drift", "history")
-SENDERS = ("first", "second", "node", "third", "fourth", "trained")
+SENDERS = ("first", "own", "second", "node", "third", "fourth", "trained")
 """Each sends the readings of one step."""
 ASKING = ("predictor", "inference", "monitor", "drift", "history")
 """Kinds of pods with Python in them, to try the ways between pods from."""
@@ -246,6 +248,8 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("a root container in the namespace", refuse_root),
     (f"{READINGS:,} readings, and a pod of each kind deleted meanwhile", delete_pods),
     ("the ways between pods, NetworkPolicies enforced", keep_to_policies),
+    ("a fan of its own let in, and out", let_a_fan_in_and_out),
+    ("a Modbus machine joins through the gateway", join_a_machine),
     ("the predictor from one to two, by the autoscaler", scale),
     ("the node killed (SIGKILL) and started again, while readings flow", kill_the_node),
     ("helm upgrade to a new model, while readings flow", upgrade),

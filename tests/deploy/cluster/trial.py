@@ -31,6 +31,7 @@ VALUES = (
     f"--set=networkPolicy.kubernetes={GATEWAY}/32",
     "--set=broker.expose.type=NodePort",
     f"--set=broker.expose.nodePort={MACHINES_PORT}",
+    f"--set=broker.hostNames[0]={GATEWAY}",
     f"--set-json=networkPolicy.machines={json.dumps([{'cidr': '10.0.0.0/8', 'except': [PODS]}])}",
 )
 """Of every revision."""
