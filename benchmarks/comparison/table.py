@@ -109,7 +109,12 @@ def _run(run: dict[str, Any]) -> str:
             cells += [_list(run["forms"].get(form, []), figure, digits, unit), ""]
         lines.append(f"| {' | '.join(cells)} |")
     if all(run["forms"].get(form) for form in FORMS):
-        lines += ["", f"In this run a request in a container cost {100 * extra_cpu(run):.0f} % more CPU."]
+        extra = round(100 * extra_cpu(run))
+        how_much = f"{abs(extra)} % {'less' if extra < 0 else 'more'}"
+        lines += [
+            "",
+            f"In this run a request in a container cost {how_much} CPU than in a bare process.",
+        ]
     return "\n".join(lines) + "\n"
 
 
