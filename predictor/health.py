@@ -10,9 +10,15 @@ from typing import TYPE_CHECKING
 import orjson
 from prometheus_client import CollectorRegistry, make_wsgi_app
 from waitress.server import create_server
+from waitress.trigger import trigger
+from waitress.wasyncore import close_all
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+_LAST_ANSWERS_S = 1
+"""What is being answered may take so long when the server closes."""
 
 
 @dataclass(slots=True)
@@ -108,7 +114,11 @@ class HealthServer:
         self.port = int(listening.getsockname()[1])
         # Its only line for each request: a caller waits for its turn. It would stand unstructured in the log.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-        self._server = create_server(app, sockets=[listening], threads=2, ident="fanwatch-predictor")
+        self._connections: dict[int, socket.socket] = {}
+        self._from_elsewhere = trigger(self._connections)  # type: ignore[arg-type] # the stubs are wrong
+        self._server = create_server(
+            app, map=self._connections, sockets=[listening], threads=2, ident="fanwatch-predictor"
+        )
         self._thread = threading.Thread(target=self._server.run, name="health", daemon=True)
 
     def start(self) -> None:
@@ -116,5 +126,14 @@ class HealthServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop serving."""
+        """Stop serving; whoever is still connected is cut off."""
+        if self._thread.is_alive():
+            # In its own thread: it waits for these sockets, and whoever closes them from elsewhere ends it in an error,
+            # or leaves it with the callers that are still there.
+            self._from_elsewhere.pull_trigger(self._cut_off)  # type: ignore[arg-type] # called without any
+            self._thread.join()
         self._server.close()
+        self._server.task_dispatcher.shutdown(timeout=_LAST_ANSWERS_S)
+
+    def _cut_off(self) -> None:
+        close_all(self._connections, ignore_all=True)

@@ -16,10 +16,12 @@ from edge_manager.device.docker import SiteError
 from edge_manager.device.env_file import read_values
 from edge_manager.device.site_plan import DATA_DIR_FILE, OVERRIDE_FILE
 
-__all__ = ["NAMED", "SiteFile", "bring_back", "site_files", "take_away"]
+__all__ = ["LEFT_OUT", "NAMED", "SiteFile", "bring_back", "site_files", "take_away"]
 
 NAMED = {"plant.toml": "FANWATCH_PLANT_FILE", "machines.toml": "FANWATCH_MACHINES_FILE"}
 """By its name in a backup, the variable by which docker-compose.yml finds a file of the host."""
+LEFT_OUT = frozenset({"FANWATCH_MACHINES_CERTIFICATES"})
+"""A folder of what OPC UA servers show to whoever asks: had anew from them (docs/keeping.md)."""
 _COMPOSE_FILES = "COMPOSE_FILE"
 _RELEASE = {COMPOSE_FILE, DATA_DIR_FILE}
 

@@ -45,6 +45,7 @@ from edge_manager.backup.site_files import SiteFile
 from edge_manager.backup.site_stack import SiteStack
 from testbed.process import REPOSITORY
 from testbed.small_volume import SmallVolume
+from testbed.waiting import wait_until
 
 THEN = About(format=FORMAT, made_at="2026-11-27T12:00:00.000Z", fanwatch="0.1.0", host="nuc")
 PASSPHRASE = Passphrase("correct horse battery")
@@ -289,6 +290,12 @@ while True:
 """
 
 
+def rows_in(file: Path) -> int:
+    with closing(sqlite3.connect(file)) as database:
+        [[count]] = database.execute("SELECT count(*) FROM a").fetchall()
+    return int(count)
+
+
 def test_a_database_is_copied_as_one_committed_state_while_somebody_writes_it(tmp_path: Path) -> None:
     """Two tables that are always equal, written without a pause by another process, in the monitor's mode."""
     kept = tmp_path / "kept"
@@ -316,6 +323,7 @@ def test_a_database_is_copied_as_one_committed_state_while_somebody_writes_it(tm
             assert of_a == of_b
             assert verdict == "ok"
             counts.append(of_a)
+            wait_until(lambda: rows_in(file) > counts[-1], within_s=30, what="another row of the writer")
         assert counts == sorted(set(counts)), "it was written meanwhile, and each copy is newer"
     finally:
         writer.kill()

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge_manager.backup.archive import FORMAT, About, ArchiveWriter
-from edge_manager.backup.site_files import NAMED, site_files
+from edge_manager.backup.site_files import LEFT_OUT, NAMED, site_files
 from testbed.process import REPOSITORY
 from tests.edge_manager.played_site import PlayedSite
 
@@ -56,7 +56,8 @@ def files_below(folder: Path) -> set[str]:
 def test_every_variable_by_which_docker_compose_yml_mounts_a_file_of_the_host_is_known() -> None:
     services = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"]
     mounts = [str(mount) for each in services.values() for mount in each.get("volumes", [])]
-    assert {match[1] for mount in mounts if (match := re.match(r"\$\{(\w+)", mount))} == set(NAMED.values())
+    found = {match[1] for mount in mounts if (match := re.match(r"\$\{(\w+)", mount))}
+    assert found == {*NAMED.values(), *LEFT_OUT}
 
 
 def test_the_plants_and_the_machines_files_come_back_under_the_names_that_env_gives(

@@ -1,8 +1,10 @@
 """Health is progress, judged by a clock that the test moves."""
 
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -122,3 +124,16 @@ def test_callers_that_wait_for_their_turn_write_no_line_of_another_form_into_the
         assert [call.result().status_code for call in calls] == [200, 200, 200]
     server.close()
     assert [record.getMessage() for record in caplog.records if record.name.startswith("waitress")] == []
+
+
+def test_it_closes_without_an_error_whoever_is_still_connected() -> None:
+    """An error in its thread fails the test; once it came in about one of ten."""
+    for _ in range(30):
+        server = HealthServer(lambda *_: [b""], "127.0.0.1", 0)
+        server.start()
+        with socket.create_connection(("127.0.0.1", server.port)) as caller:
+            caller.sendall(b"GET /health HTTP/1.1\r\n")
+            server.close()
+            with suppress(ConnectionResetError):
+                assert caller.recv(1) == b""
+        assert not server._thread.is_alive()
